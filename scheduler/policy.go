@@ -1,0 +1,75 @@
+package scheduler
+
+import "time"
+
+// maxWindow bounds what a client may ask for in X-Tidepost-Window.
+const maxWindow = 100 * time.Hour
+
+// Policy is an operator's tunables, as far as they concern time. The zero value
+// holds nothing.
+type Policy struct {
+	Zone        *time.Location // where a mailbox's is unknown; nil: quiet hours are skipped there
+	MaxHold     time.Duration  // longest hold from acceptance; 0: gap and cap hold nothing
+	Quiet       Quiet          // mailbox-local; zero: none
+	MinGap      time.Duration  // between two bulk sends to a mailbox; 0: off
+	WeeklyCap   int            // bulk sends to a mailbox in any 168 hours; 0: off, more than 32 count as 32
+	DropAtLimit bool           // drop droppable items that gap or cap still stop when their hold ends
+	Jitter      time.Duration  // releases at the edges of quiet hours are spread over this; 0: all on the dot
+}
+
+// Item is one waiting delivery as the engine sees it: not its class, only what the
+// class means.
+type Item struct {
+	ID           uint64        // hash of the delivery's id, stable; breaks ties and spreads jitter
+	Accepted     time.Time     // when the client had our 250
+	NotBefore    time.Time     // zero: none
+	Deadline     time.Time     // zero: none
+	HardDeadline bool          // the client wants it dropped past the deadline (BY;R, X-Tidepost-Deadline)
+	Window       time.Duration // the client's X-Tidepost-Window, at most 100 h; 0: the policy's MaxHold
+	Bypass       bool          // transactional: nothing but not-before holds it
+	Exempt       bool          // triggered: no quiet hours, gap or cap, and it does not count for them
+	Counted      bool          // a retry that already holds a slot: gap and cap are not asked again, quiet hours are
+	Droppable    bool          // policy may drop it
+	Priority     int8          // MT-PRIORITY, higher goes first
+	Value        float32       // relative worth; 0: the default of 1
+	HalfLife     time.Duration // of freshness; 0: does not age
+	Supersede    string        // key of the sender's, unique to its tenant: newer replaces older; empty: none
+	Weight       uint8         // 0 to 3, into Send.Weight
+}
+
+// Request is everything a plan depends on: one mailbox at one time.
+type Request struct {
+	Now   time.Time
+	Zone  *time.Location // the mailbox's; nil: unknown
+	Gates *Gates         // nil: no sends
+	Items []Item         // all that waits for the mailbox, in any order
+}
+
+// Action is what to do with a delivery.
+type Action uint8
+
+// Now releases, Hold waits until Plan.At and plans again, Drop ends it unsent.
+const (
+	Now Action = iota
+	Hold
+	Drop
+)
+
+// String is the action in lower case.
+func (a Action) String() string {
+	return [...]string{"now", "hold", "drop"}[min(a, Drop)]
+}
+
+// Plan says what to do with one delivery, and why.
+type Plan struct {
+	Action Action
+	At     time.Time // when to release or to plan again; for Now and Drop the request's Now
+	Reason Reason
+}
+
+func (p *Policy) zone(mailbox *time.Location) *time.Location {
+	if mailbox != nil {
+		return mailbox
+	}
+	return p.Zone
+}
