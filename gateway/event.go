@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"strconv"
+	"time"
+)
+
+// EventKind is the past tense of what happened.
+type EventKind string
+
+// The kinds of event, as they appear in tidepost.event.KIND.
+const (
+	EventAccepted   EventKind = "accepted"
+	EventPlanned    EventKind = "planned"
+	EventHeld       EventKind = "held"
+	EventReleased   EventKind = "released"
+	EventDelivered  EventKind = "delivered"
+	EventDeferred   EventKind = "deferred"
+	EventBounced    EventKind = "bounced"
+	EventDropped    EventKind = "dropped"
+	EventSuppressed EventKind = "suppressed"
+	EventCaptured   EventKind = "captured"
+	EventInDoubt    EventKind = "in_doubt"
+	EventTakenBack  EventKind = "taken_back" // a release whose MAIL was never written
+	EventDuplicate  EventKind = "duplicate"
+	EventIgnored    EventKind = "ignored"     // a control header that could not be read
+	EventEntry      EventKind = "suppression" // an entry was added or removed
+	EventSetting    EventKind = "setting"     // an admin changed something at run time
+)
+
+// Event is a fact we state. It is stored in the same commit as the change it
+// tells of. Delivery is the state after that change; it is nil for facts that
+// are about no delivery, which carry their own Name instead.
+type Event struct {
+	Kind     EventKind
+	At       time.Time
+	Delivery *Delivery
+	Seq      uint8  // tells apart the events of one revision
+	Name     string // id of an event without a delivery
+	Reason   string
+	Detail   string // a sentence, a reply, or JSON for Setting and Entry
+	Actor    string // who did it, where a person did
+}
+
+// ID is stable: the same change makes the same id after a crash.
+func (e *Event) ID() string {
+	if e.Delivery == nil {
+		return e.Name
+	}
+	id := e.Delivery.ID.String() + "." + strconv.FormatUint(uint64(e.Delivery.Rev), 10)
+	if e.Seq > 0 {
+		id += "-" + strconv.Itoa(int(e.Seq))
+	}
+	return id
+}

@@ -1,0 +1,272 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tidepost/scheduler"
+	"tidepost/scheduler/throttle"
+	"tidepost/suppression"
+)
+
+// Rules is what an operator decided for a tenant's mail: the scheduler's
+// policy and what the flow itself needs to know.
+type Rules struct {
+	scheduler.Policy
+	Drop        []Class // classes that cap or rule may drop
+	MaxDrop     float64 // share of an hour's bulk that policy may drop; more is held
+	HoldInDoubt bool    // bulk that may have left before a crash waits for a person
+}
+
+// Tenant is who a credential belongs to.
+type Tenant struct {
+	Name     string
+	Audience string // "": the tenant itself
+	MaxHeld  int64  // deliveries waiting; 0: no limit
+}
+
+// Gateway carries messages from submission to their last outcome. Fields are
+// set before Run and not changed afterwards, except through its methods.
+type Gateway struct {
+	Store     Store
+	Reader    Reader
+	Composer  Composer
+	Router    Router
+	Transport Transport
+	Throttle  *throttle.Group
+	Reporter  Reporter // nil: no delivery status notifications
+
+	Hostname string
+	Rules    func(tenant string) *Rules
+	Tenant   func(name string) Tenant
+	Line     func(domain string) string // name of the queue that a domain's mail stands in
+	Limits   func(line string) throttle.Limits
+
+	Retry               Retries // waits after the first, second, … 4xx
+	GiveUpTransactional time.Duration
+	GiveUpBulk          time.Duration
+	IdleClose           time.Duration // how long a connection waits for more mail; 0: 5 s
+
+	Held bool // start with everything held, as after a restore
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: slog.Default
+
+	Metrics Metrics
+
+	shards   [shards]*shard
+	queue    *queue
+	inflight reservations
+	conns    connections
+	stopped  chan struct{}
+	run      context.Context // what releasing lives in; set by Run
+	halt     func(error)
+	workers  sync.WaitGroup
+	running  atomic.Bool
+	holding  atomic.Bool // nothing is released until a person confirms
+	held     heldCounts
+	repeats  *repeats
+	drops    dropGuard
+	settings settings
+	names    IDSource
+}
+
+// Metrics counts what happens; every field only grows.
+type Metrics struct {
+	Accepted, Delivered, Deferred, Bounced, Dropped, Suppressed atomic.Int64
+	Captured, Duplicates, InDoubt, TakenBack, Reports           atomic.Int64
+}
+
+// Reporter words delivery status notifications (RFC 3464).
+type Reporter interface {
+	// Report builds the message for one delivery.
+	Report(r *Report) ([]byte, error)
+}
+
+// ReportAction is what a status notification says (RFC 3464 §2.3.3).
+type ReportAction string
+
+// The actions we report.
+const (
+	ReportFailed    ReportAction = "failed"
+	ReportDelayed   ReportAction = "delayed"
+	ReportDelivered ReportAction = "delivered"
+	ReportRelayed   ReportAction = "relayed"
+)
+
+// Report is what a status notification is about.
+type Report struct {
+	Action    ReportAction
+	Stored    *Stored
+	Delivery  *Delivery
+	Recipient Recipient
+	Outcome   Outcome
+	Now       time.Time
+}
+
+// Open prepares the gateway: afterwards Accept may be called, and Run must be.
+func (g *Gateway) Open(ctx context.Context) error {
+	g.queue = newQueue()
+	g.stopped = make(chan struct{})
+	g.repeats = newRepeats()
+	for i := range g.shards {
+		g.shards[i] = &shard{g: g, steps: make(chan step, 4*turnSize)}
+	}
+	g.holding.Store(g.Held)
+	if err := g.loadSettings(); err != nil {
+		return err
+	}
+	if b, ok := g.Store.(Browser); ok {
+		g.held.load(b)
+	}
+	now := g.now()
+	err := g.Store.Due(ctx, func(d Due) error {
+		g.queue.push(slot{g.Line(d.Domain), d.Tenant, !d.Bulk, entry{d.Mailbox, dueSeconds(d.At, now)}})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading what waits: %w", err)
+	}
+	return nil
+}
+
+// Run releases mail until the context ends, then lets transactions in flight
+// finish. It returns the first error that makes going on unsafe.
+func (g *Gateway) Run(ctx context.Context) error {
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	g.run, g.halt = run, func(err error) { cancel(err) }
+	// Shards outlive the workers, so that outcomes of what is in flight are kept.
+	owners, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	for _, s := range g.shards {
+		wg.Go(func() {
+			if err := s.run(owners); err != nil {
+				g.halt(fmt.Errorf("storing: %w", err))
+			}
+		})
+	}
+	g.running.Store(true)
+	g.lookAtAll()
+	g.runClock(run)
+	g.running.Store(false)
+	g.workers.Wait()
+	g.drain()
+	close(g.stopped)
+	stop()
+	wg.Wait()
+	if err := context.Cause(run); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// Overdue returns for how long the mail that waits longest has been due.
+func (g *Gateway) Overdue() time.Duration {
+	now := g.now()
+	var oldest time.Duration
+	g.queue.snapshot(func(ln *line) {
+		if next := g.queue.nextLocked(ln); !next.IsZero() && now.Sub(next) > oldest {
+			oldest = now.Sub(next)
+		}
+	})
+	return oldest
+}
+
+// lookAtAll starts work wherever something is due.
+func (g *Gateway) lookAtAll() {
+	var lines []*line
+	g.queue.snapshot(func(ln *line) { lines = append(lines, ln) })
+	for _, ln := range lines {
+		g.look(ln)
+	}
+}
+
+// Confirm lets a gateway that started held release mail.
+func (g *Gateway) Confirm() {
+	if g.holding.CompareAndSwap(true, false) {
+		g.lookAtAll()
+	}
+}
+
+// drain waits until every shard has done the steps it was given.
+func (g *Gateway) drain() {
+	var wg sync.WaitGroup
+	for _, s := range g.shards {
+		wg.Add(1)
+		st := step{do: func(*turn) {}, done: func(error) { wg.Done() }}
+		select {
+		case s.steps <- st:
+		case <-time.After(time.Second): // the shard has failed
+			wg.Done()
+		}
+	}
+	finished := make(chan struct{})
+	go func() { wg.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-time.After(5 * time.Second):
+	}
+}
+
+func (g *Gateway) now() time.Time {
+	if g.Now != nil {
+		return g.Now()
+	}
+	return time.Now()
+}
+
+func (g *Gateway) log() *slog.Logger {
+	if g.Log != nil {
+		return g.Log
+	}
+	return slog.Default()
+}
+
+// heldCounts counts each tenant's unsettled deliveries, for its quota.
+type heldCounts struct {
+	mu sync.Mutex
+	n  map[string]int64 // guarded by mu
+}
+
+func (h *heldCounts) load(b Browser) {
+	_, tenants := b.Totals()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.n = map[string]int64{}
+	for name, t := range tenants {
+		h.n[name] = t.Waiting + t.Sending
+	}
+}
+
+func (h *heldCounts) add(tenant string, n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.n == nil {
+		h.n = map[string]int64{}
+	}
+	h.n[tenant] += n
+}
+
+func (h *heldCounts) of(tenant string) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.n[tenant]
+}
+
+// jitter spreads a wait by ±10 %, so that what failed together does not come
+// back together.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+}
+
+// query is the question whether a delivery may be written to.
+func query(d *Delivery, audience string, now time.Time) suppression.Query {
+	return suppression.Query{Now: now, Tenant: d.Tenant, Audience: audience, List: d.List,
+		Class: d.Class.String(), Transactional: d.Class == Transactional}
+}

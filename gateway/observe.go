@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"tidepost/suppression"
+	"tidepost/suppression/address"
+)
+
+// Observe takes in a suppression entry that somebody added or removed: it is
+// stored, and what waits for the address and is stopped by it is dropped, at
+// once. What has its release commit already is not called back (design rule
+// 5 d).
+func (g *Gateway) Observe(ctx context.Context, e suppression.Entry, actor string) error {
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	a, err := address.Parse(e.Address)
+	if err != nil {
+		return err
+	}
+	e.Address = a.Mailbox().String()
+	if err := g.storeEntry(ctx, a.Mailbox(), e, actor); err != nil {
+		return err
+	}
+	return g.replanAddress(ctx, a.Mailbox())
+}
+
+func (g *Gateway) storeEntry(ctx context.Context, m address.Mailbox, e suppression.Entry, actor string) error {
+	detail, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	reason := "added"
+	if !e.Removed.IsZero() {
+		reason = "removed"
+	}
+	// The entry goes through the owner of all the address's mailboxes, so that no
+	// release commit comes between it and what it stops.
+	return g.perform(ctx, MailboxKey("", m), func(t *turn) {
+		t.durable()
+		t.change.Entries = append(t.change.Entries, e)
+		t.change.Events = append(t.change.Events, Event{Kind: EventEntry, At: t.now, Name: g.eventName(),
+			Reason: reason, Detail: string(detail), Actor: actor})
+	})
+}
+
+// replanAddress looks again at everything that waits for an address, in every
+// audience: their keys share the address's half.
+func (g *Gateway) replanAddress(ctx context.Context, m address.Mailbox) error {
+	b, ok := g.Store.(Browser)
+	if !ok {
+		return nil
+	}
+	first := MailboxKey("", m)
+	clear(first[8:])
+	var keys []Key
+	err := b.Scan(ctx, first, func(box *Mailbox) bool {
+		if !bytes.Equal(box.Key[:8], first[:8]) {
+			return false
+		}
+		keys = append(keys, box.Key)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("looking for waiting mail: %w", err)
+	}
+	for _, k := range keys {
+		if err := g.perform(ctx, k, (*turn).dropSuppressed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropSuppressed drops what must not be sent any more.
+func (t *turn) dropSuppressed() {
+	for _, d := range t.box.Deliveries {
+		if d.State != Waiting {
+			continue
+		}
+		if entry, _ := t.suppressed(d); entry != nil {
+			t.plan(d.Next())
+		}
+	}
+}

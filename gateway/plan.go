@@ -1,0 +1,244 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"tidepost/scheduler"
+	"tidepost/suppression"
+)
+
+// planNew plans a delivery for the first time and tells that it was accepted.
+func (t *turn) planNew(id DeliveryID, notes []string, duplicate bool) {
+	d := t.box.Delivery(id)
+	if d == nil || d.Rev > 0 {
+		return
+	}
+	var told []Event
+	for _, n := range notes {
+		told = append(told, Event{Kind: EventIgnored, Reason: "header", Detail: n})
+	}
+	if duplicate {
+		t.g.Metrics.Duplicates.Add(1)
+		told = append(told, Event{Kind: EventDuplicate, Reason: "message_id"})
+	}
+	n := d.Next()
+	n.Duplicate = duplicate
+	t.plan(n, append([]Event{{Kind: EventAccepted}}, told...)...)
+	if d.Supersede != "" {
+		t.replanOthers(d)
+	}
+}
+
+// replanOthers looks again at what a newer message may have superseded.
+func (t *turn) replanOthers(newer *Delivery) {
+	for _, d := range t.box.Deliveries {
+		if d.ID != newer.ID && d.State == Waiting && d.Supersede == newer.Supersede {
+			t.plan(d.Next())
+		}
+	}
+}
+
+// plan decides now, later or never for n, a next state of a waiting delivery,
+// and stores what was decided.
+func (t *turn) plan(n *Delivery, told ...Event) {
+	entry, err := t.suppressed(n)
+	if entry != nil {
+		t.drop(n, "suppressed", Event{Kind: EventSuppressed, Detail: entry.Scope.String() + " " + string(entry.Reason)}, told...)
+		return
+	}
+	p := t.planned(n)
+	if err != nil && n.Class != Transactional {
+		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: "suppression_unreadable"}
+	}
+	p = t.guard(n, p)
+	n.Reason = string(p.Reason)
+	switch p.Action {
+	case scheduler.Drop:
+		t.drop(n, n.Reason, Event{Kind: EventDropped}, told...)
+		return
+	case scheduler.Hold:
+		n.Due = p.At
+		told = append(told, Event{Kind: EventHeld, Reason: n.Reason})
+	default:
+		n.Due = time.Time{}
+		if n.Rev == 1 {
+			told = append(told, Event{Kind: EventPlanned, Reason: n.Reason})
+		}
+	}
+	if n.Attempts == 0 {
+		n.Expires = later(t.now, n.Due).Add(t.g.giveUp(n.Class))
+	}
+	t.put(n, told...)
+	t.schedule(n)
+}
+
+// guard turns a drop by policy into a hold where too many are dropped.
+func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
+	if !n.Class.Bulk() {
+		return p
+	}
+	drops := &t.g.drops
+	if n.Rev == 1 {
+		drops.planned(n.Tenant, t.now)
+	}
+	if p.Action != scheduler.Drop || p.Reason != scheduler.Limit {
+		return p
+	}
+	ok, first := drops.allow(n.Tenant, t.g.Rules(n.Tenant).MaxDrop, t.now)
+	if ok {
+		return p
+	}
+	if first {
+		t.g.log().Error("more than policy.max_drop of an hour's bulk mail would be dropped; it is held instead", "tenant", n.Tenant)
+	}
+	return scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Hour), Reason: "max_drop"}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// planned asks the scheduler about n, given all that waits for its mailbox.
+func (t *turn) planned(n *Delivery) scheduler.Plan {
+	rules := t.g.Rules(n.Tenant)
+	r := scheduler.Request{Now: t.now, Zone: zone(t.box.Zone), Gates: &t.box.Gates}
+	r.Items = append(r.Items, item(n, rules))
+	if n.Class.Bulk() || n.Supersede != "" {
+		r.Items = others(r.Items, t.box, n, rules)
+	}
+	return rules.Plan(&r, 0)
+}
+
+// others adds what else waits for the mailbox. A mailbox with thousands
+// waiting is an alarm list: each is planned among a few.
+func others(items []scheduler.Item, box *Mailbox, n *Delivery, rules *Rules) []scheduler.Item {
+	for _, d := range box.Deliveries {
+		if d.State == Waiting && !d.Paused && d.ID != n.ID && len(items) < maxItems {
+			items = append(items, item(d, rules))
+		}
+	}
+	return items
+}
+
+const maxItems = 32
+
+func item(d *Delivery, rules *Rules) scheduler.Item {
+	return scheduler.Item{
+		ID: d.ID.Hash(), Accepted: d.Accepted, NotBefore: d.NotBefore, Deadline: d.Deadline,
+		HardDeadline: d.HardDeadline, Window: d.Window,
+		Bypass: d.Class == Transactional || d.Priority >= 4 || d.Forced, Exempt: d.Class == Triggered,
+		Counted: !d.Slot.IsZero(), Droppable: slices.Contains(rules.Drop, d.Class), Priority: d.Priority,
+		Value: d.Value, HalfLife: d.HalfLife, Supersede: supersede(d), Weight: uint8(d.Class),
+	}
+}
+
+// supersede makes a client's key unique to its tenant.
+func supersede(d *Delivery) string {
+	if d.Supersede == "" {
+		return ""
+	}
+	return d.Tenant + "\x00" + d.Supersede
+}
+
+var zones sync.Map // name → *time.Location; nil where the name is unknown
+
+// zone returns the named time zone, or nil.
+func zone(name string) *time.Location {
+	if name == "" {
+		return nil
+	}
+	if z, ok := zones.Load(name); ok {
+		return z.(*time.Location)
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		z = nil
+	}
+	zones.Store(name, z)
+	return z
+}
+
+// suppressed returns the entry that stops a delivery, or nil. An error is
+// closed on permission (design rule 4): bulk waits until the list can be read.
+func (t *turn) suppressed(d *Delivery) (*suppression.Entry, error) {
+	list, ok := t.g.Store.(Entries)
+	if !ok {
+		return nil, nil
+	}
+	entries, err := list.Entries(context.Background(), t.box.Address)
+	if err != nil {
+		t.g.log().Error("the suppression list cannot be read; bulk mail waits", "error", err)
+		return nil, err
+	}
+	e, _ := suppression.Match(entries, query(d, t.box.Audience, t.now))
+	return e, nil
+}
+
+// drop settles a delivery that will not be sent. last tells of it. Where the
+// client is owed a notification that is written first, and the decision made
+// again afterwards: a crash in between costs a second notification, never one.
+func (t *turn) drop(n *Delivery, reason string, last Event, told ...Event) {
+	last.Reason = reason
+	if t.owesDrop(n) {
+		t.g.inflight.add(n.ID)
+		t.keeps = true
+		t.then(func() { go t.g.reportDrop(t.box.Key, n, last) })
+		if n.Rev == 1 { // tell of the acceptance now, and come back if we die before the end
+			n.Reason, n.Due = reason, t.now.Add(reportRetry)
+			t.put(n, told...)
+			t.schedule(n)
+		}
+		return
+	}
+	t.settleDrop(n, last, told...)
+}
+
+func (t *turn) settleDrop(n *Delivery, last Event, told ...Event) {
+	n.State, n.Reason, n.Due = Dropped, last.Reason, time.Time{}
+	if !n.Slot.IsZero() {
+		t.head().Gates.Return(n.Slot, slotRef(n))
+	}
+	t.put(n, append(told, last)...)
+	t.g.held.add(n.Tenant, -1)
+	if last.Kind == EventSuppressed {
+		t.g.Metrics.Suppressed.Add(1)
+	} else {
+		t.g.Metrics.Dropped.Add(1)
+	}
+}
+
+// schedule puts the mailbox into its queue once the turn is committed.
+func (t *turn) schedule(n *Delivery) {
+	if n.Paused {
+		return
+	}
+	s := t.g.slot(t.box, n, t.now)
+	t.then(func() { t.g.push(s) })
+}
+
+// slot is a delivery's place in the queue.
+func (g *Gateway) slot(box *Mailbox, d *Delivery, now time.Time) slot {
+	return slot{g.Line(domain(box.Address)), d.Tenant, !d.Class.Bulk(), entry{box.Key, dueSeconds(d.Due, now)}}
+}
+
+func domain(canonical string) string {
+	for i := len(canonical) - 1; i >= 0; i-- {
+		if canonical[i] == '@' {
+			return canonical[i+1:]
+		}
+	}
+	return ""
+}
+
+func (g *Gateway) giveUp(c Class) time.Duration {
+	if c.Bulk() {
+		return g.GiveUpBulk
+	}
+	return g.GiveUpTransactional
+}

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// shards is how many goroutines own mailboxes. Each waits for the disk by
+// itself, and the store puts what they commit at the same time into one sync.
+const shards = 16
+
+// turnSize is how many steps one commit of a shard takes at most.
+const turnSize = 256
+
+// step is something to be done to one mailbox by its owner. do changes the
+// turn; done hears whether the commit succeeded. A full shard blocks whoever
+// brings a step: accepting slows down before memory grows.
+type step struct {
+	key  Key
+	do   func(t *turn)
+	done func(err error)
+}
+
+// shard owns the mailboxes whose keys fall to it: only its goroutine commits
+// changes of them, so what it reads cannot change under its hands.
+type shard struct {
+	g     *Gateway
+	steps chan step
+}
+
+// turn is one mailbox on its way from one revision to the next.
+type turn struct {
+	g      *Gateway
+	now    time.Time
+	box    *Mailbox // as it is after the steps so far; this turn's own copy
+	change *Change
+	after  []func() // run once the change is committed
+	keeps  bool     // a reservation outlives the turn: a notification is being written
+}
+
+// put sets a delivery's new state and the events that tell of it.
+func (t *turn) put(d *Delivery, events ...Event) {
+	t.box.Deliveries = t.box.With(d).Deliveries
+	t.change.Deliveries = append(t.change.Deliveries, d)
+	for i := range events {
+		e := &events[i]
+		e.At, e.Delivery = t.now, d
+		e.Seq = t.seq(d)
+		t.change.Events = append(t.change.Events, *e)
+	}
+}
+
+// seq numbers the events of one revision of a delivery.
+func (t *turn) seq(d *Delivery) uint8 {
+	var n uint8
+	for i := range t.change.Events {
+		if e := &t.change.Events[i]; e.Delivery != nil && e.Delivery.ID == d.ID && e.Delivery.Rev == d.Rev {
+			n++
+		}
+	}
+	return n
+}
+
+// head returns the mailbox for changing what it says beside its deliveries.
+func (t *turn) head() *Mailbox {
+	t.change.Head = t.box
+	return t.box
+}
+
+// durable makes the commit of this turn wait for the disk.
+func (t *turn) durable() { t.change.Relaxed = false }
+
+// then runs f after the turn is committed.
+func (t *turn) then(f func()) { t.after = append(t.after, f) }
+
+func (t *turn) empty() bool {
+	c := t.change
+	return c.Head == nil && len(c.Deliveries)+len(c.Entries)+len(c.Settings)+len(c.Events) == 0
+}
+
+// run takes steps until the context ends and none are left.
+func (s *shard) run(ctx context.Context) error {
+	batch := make([]step, 0, turnSize)
+	for {
+		batch = batch[:0]
+		select {
+		case st := <-s.steps:
+			batch = append(batch, st)
+		case <-ctx.Done():
+			return nil
+		}
+	more:
+		for len(batch) < turnSize {
+			select {
+			case st := <-s.steps:
+				batch = append(batch, st)
+			default:
+				break more
+			}
+		}
+		if err := s.commit(ctx, batch); err != nil {
+			return err
+		}
+	}
+}
+
+// commit does a batch of steps in one commit.
+func (s *shard) commit(ctx context.Context, batch []step) error {
+	turns := make(map[Key]*turn, len(batch))
+	order := make([]*turn, 0, len(batch))
+	now := s.g.now()
+	var failed error
+	for _, st := range batch {
+		t := turns[st.key]
+		if t == nil {
+			if t, failed = s.turn(ctx, st.key, now); failed != nil {
+				break
+			}
+			turns[st.key] = t
+			order = append(order, t)
+		}
+		st.do(t)
+	}
+	if failed == nil {
+		failed = s.store(ctx, order)
+	}
+	for _, st := range batch {
+		if st.done != nil {
+			st.done(failed)
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	for _, t := range order {
+		for _, f := range t.after {
+			f()
+		}
+	}
+	return nil
+}
+
+func (s *shard) turn(ctx context.Context, k Key, now time.Time) (*turn, error) {
+	stored, err := s.g.Store.Mailbox(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	box := *stored
+	return &turn{g: s.g, now: now, box: &box, change: &Change{Key: k, Expect: box.Rev, Relaxed: true}}, nil
+}
+
+func (s *shard) store(ctx context.Context, order []*turn) error {
+	changes := make([]*Change, 0, len(order))
+	for _, t := range order {
+		if !t.empty() {
+			changes = append(changes, t.change)
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return s.g.Store.Commit(ctx, changes...)
+}
+
+// enqueue brings a step to the owner of its mailbox.
+func (g *Gateway) enqueue(st step) {
+	g.shards[int(st.key[0])%shards].steps <- st
+}
+
+var errShutdown = errors.New("the gateway is shutting down")
+
+// perform brings a step to its owner and waits until it is committed.
+func (g *Gateway) perform(ctx context.Context, k Key, do func(t *turn)) error {
+	done := make(chan error, 1)
+	select {
+	case g.shards[int(k[0])%shards].steps <- step{k, do, func(err error) { done <- err }}:
+	case <-g.stopped:
+		return errShutdown
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-g.stopped:
+		return errShutdown
+	}
+}

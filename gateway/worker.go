@@ -1,0 +1,366 @@
+package gateway
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"tidepost/scheduler/throttle"
+)
+
+// wakeTokens is how many idle connections of a line can be woken at once.
+const wakeTokens = 64
+
+// push puts a mailbox into its line and sees that somebody works on it.
+func (g *Gateway) push(s slot) {
+	ln := g.queue.push(s)
+	if s.entry.at > seconds(g.now()) {
+		g.alarm(ln, time.Unix(int64(s.entry.at), 0))
+		return
+	}
+	g.wake(ln)
+}
+
+// wake hands work to an idle connection of the line, or opens one.
+func (g *Gateway) wake(ln *line) {
+	if g.holding.Load() || !g.running.Load() {
+		return
+	}
+	if until, closed, _ := g.Throttle.Closed(g.now(), ln.name); closed {
+		g.alarm(ln, until)
+		return
+	}
+	g.queue.mu.Lock()
+	idle, workers := ln.idle, ln.workers
+	start := idle == 0 && workers < g.most(ln.name)
+	if start {
+		ln.workers++
+	}
+	g.queue.mu.Unlock()
+	switch {
+	case start:
+		g.workers.Go(func() { g.work(g.run, ln) })
+	case idle > 0:
+		select {
+		case ln.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// spread opens one more connection when more is due than one can take: called
+// at each message, it ramps up quickly and never past the limit.
+func (g *Gateway) spread(ln *line) {
+	if next := g.queue.next(ln); !next.IsZero() && !next.After(g.now()) {
+		g.wake(ln)
+	}
+}
+
+// most is how many connections a destination may have.
+func (g *Gateway) most(name string) int {
+	return max(1, g.Limits(name).Connections)
+}
+
+// idle waits for more mail with the connection open. It reports false when
+// the worker should end; it has left the line then.
+func (w *worker) idle(ctx context.Context) bool {
+	g, ln := w.g, w.line
+	g.queue.mu.Lock()
+	ln.idle++
+	g.queue.mu.Unlock()
+	linger := g.IdleClose
+	if linger == 0 {
+		linger = 5 * time.Second
+	}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	woken := true
+	select {
+	case <-ln.wake:
+	case <-timer.C:
+		woken = false
+	case <-ctx.Done():
+		woken = false
+	}
+	g.queue.mu.Lock()
+	ln.idle--
+	g.queue.mu.Unlock()
+	if !woken {
+		g.leave(ln)
+	}
+	return woken
+}
+
+// leave ends a worker's part in its line. What became due in between is not
+// forgotten: the clock looks at it.
+func (g *Gateway) leave(ln *line) {
+	g.queue.mu.Lock()
+	ln.workers--
+	next := g.queue.nextLocked(ln)
+	g.queue.mu.Unlock()
+	if !next.IsZero() {
+		g.alarm(ln, next)
+	}
+}
+
+// ready sees to a route, a connection and a rate token, in that order. An
+// outcome instead says that there is no route; ok is false when the
+// destination cannot be written to now.
+func (w *worker) ready(ctx context.Context, box *Mailbox) (o *Outcome, ok bool) {
+	if w.dest.Name == "" {
+		dest, err := w.g.Router.Route(ctx, domain(box.Address))
+		if err != nil {
+			return noRoute(err), ctx.Err() == nil
+		}
+		w.dest = dest
+	}
+	if w.dest.Capture {
+		return nil, true
+	}
+	most := w.g.Limits(w.line.name).MessagesPerConnection
+	if w.session != nil && (!w.session.Usable() || most > 0 && w.sent >= most) {
+		w.close()
+	}
+	if w.session == nil && !w.connect(ctx) {
+		return nil, false
+	}
+	return nil, w.token(ctx)
+}
+
+// noRoute is the outcome of a domain that mail cannot be sent to, for now or
+// for ever.
+func noRoute(err error) *Outcome {
+	var o *Outcome
+	if errors.As(err, &o) {
+		return o
+	}
+	return &Outcome{Kind: OutcomeDeferred, Status: "4.4.3", Text: err.Error()}
+}
+
+// token waits for the destination's rate.
+func (w *worker) token(ctx context.Context) bool {
+	for {
+		wait := w.g.Throttle.Reserve(w.g.now(), w.dest.Name)
+		if wait <= 0 {
+			return true
+		}
+		if !sleep(ctx, wait) {
+			return false
+		}
+	}
+}
+
+// connect opens a session. A failed connection is no attempt: the destination
+// is closed and probed every minute, and everything due follows.
+func (w *worker) connect(ctx context.Context) bool {
+	g := w.g
+	if !g.conns.acquire(w.dest.Name, g.most(w.dest.Name)) {
+		return false // another domain of this destination has them all; the clock comes back
+	}
+	session, err := g.Transport.Open(ctx, w.dest)
+	if err != nil {
+		g.conns.release(w.dest.Name)
+		if ctx.Err() == nil {
+			g.log().Warn("destination cannot be reached", "destination", w.dest.Name, "error", err)
+			g.Throttle.Report(g.now(), w.dest.Name, throttle.Unreachable)
+			if w.dest.Name != w.line.name {
+				g.Throttle.Report(g.now(), w.line.name, throttle.Unreachable)
+			}
+		}
+		return false
+	}
+	g.Throttle.Reopen(w.dest.Name)
+	g.Throttle.Reopen(w.line.name)
+	w.session, w.sent = session, 0
+	return true
+}
+
+// open reports whether the destination may still be written to.
+func (w *worker) open() bool {
+	_, closed, _ := w.g.Throttle.Closed(w.g.now(), w.dest.Name)
+	return !closed
+}
+
+func (w *worker) close() {
+	if w.session != nil {
+		w.session.Close()
+		w.session = nil
+		w.g.conns.release(w.dest.Name)
+	}
+}
+
+// connections open to each destination, which may serve many lines.
+type connections struct {
+	mu   sync.Mutex
+	open map[string]int // guarded by mu
+}
+
+func (c *connections) acquire(name string, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[name] >= most {
+		return false
+	}
+	if c.open == nil {
+		c.open = map[string]int{}
+	}
+	c.open[name]++
+	return true
+}
+
+func (c *connections) release(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[name]--; c.open[name] == 0 {
+		delete(c.open, name)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// alarm is when the clock looks at a line.
+type alarm struct {
+	at   time.Time
+	line *line
+}
+
+type alarms []alarm
+
+func (a alarms) Len() int           { return len(a) }
+func (a alarms) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
+func (a alarms) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *alarms) Push(x any)        { *a = append(*a, x.(alarm)) }
+func (a *alarms) Pop() any {
+	s := *a
+	x := s[len(s)-1]
+	*a = s[:len(s)-1]
+	return x
+}
+
+// alarm asks the clock to look at a line at an instant, unless it looks
+// earlier already.
+func (g *Gateway) alarm(ln *line, at time.Time) {
+	g.queue.mu.Lock()
+	defer g.queue.mu.Unlock()
+	if !ln.alarm.IsZero() && !ln.alarm.After(at) {
+		return
+	}
+	ln.alarm = at
+	heap.Push(&g.queue.alarms, alarm{at, ln})
+	if g.queue.alarms[0].line == ln {
+		select {
+		case g.queue.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// The clock sleeps until the next alarm, but not for longer than longSleep: a
+// machine that was suspended or a clock that jumped is noticed that soon.
+const (
+	shortSleep = time.Second / 4
+	longSleep  = 10 * time.Second
+)
+
+// runClock looks at the lines whose instant has come.
+func (g *Gateway) runClock(ctx context.Context) {
+	for {
+		timer := time.NewTimer(g.untilAlarm())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-g.queue.kick:
+			timer.Stop()
+		case <-timer.C:
+		}
+		for _, ln := range g.ring(g.now()) {
+			g.look(ln)
+		}
+	}
+}
+
+func (g *Gateway) untilAlarm() time.Duration {
+	g.queue.mu.Lock()
+	defer g.queue.mu.Unlock()
+	if len(g.queue.alarms) == 0 {
+		return longSleep
+	}
+	return min(max(g.queue.alarms[0].at.Sub(g.now()), shortSleep), longSleep)
+}
+
+// ring takes the alarms that are due.
+func (g *Gateway) ring(now time.Time) []*line {
+	g.queue.mu.Lock()
+	defer g.queue.mu.Unlock()
+	var due []*line
+	for len(g.queue.alarms) > 0 && !g.queue.alarms[0].at.After(now) {
+		a := heap.Pop(&g.queue.alarms).(alarm)
+		if a.line.alarm.Equal(a.at) {
+			a.line.alarm = time.Time{}
+			due = append(due, a.line)
+		}
+	}
+	return due
+}
+
+// look starts work on a line where something is due, or asks to be called
+// again when something will be.
+func (g *Gateway) look(ln *line) {
+	next := g.queue.next(ln)
+	switch now := g.now(); {
+	case next.IsZero():
+	case next.After(now):
+		g.alarm(ln, next)
+	default:
+		g.wake(ln)
+		g.sweep(ln)
+	}
+}
+
+// sweepSize bounds what one look gives up on.
+const sweepSize = 1000
+
+// sweep gives up on what has stood in a closed line for too long. Nothing else
+// would: no connection, no attempt.
+func (g *Gateway) sweep(ln *line) {
+	now := g.now()
+	if _, closed, _ := g.Throttle.Closed(now, ln.name); !closed {
+		return
+	}
+	long := now.Add(-min(g.GiveUpTransactional, g.GiveUpBulk))
+	for range sweepSize {
+		s, ok := g.queue.pop(ln, long)
+		if !ok {
+			return
+		}
+		g.enqueue(step{key: s.entry.key, do: func(t *turn) { t.sweep(s) }})
+	}
+}
+
+func (t *turn) sweep(s slot) {
+	waits := false
+	for _, d := range t.box.Deliveries {
+		switch {
+		case d.State != Waiting || d.Paused:
+		case t.now.Before(d.Expires) || !t.g.inflight.add(d.ID):
+			waits = true
+		default:
+			t.expire(d.Next())
+		}
+	}
+	if waits {
+		t.then(func() { t.g.queue.push(s) })
+	}
+}
