@@ -1,0 +1,152 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"tidepost/gateway"
+)
+
+// cursors are the places up to which the journal's readers have read.
+type cursors struct {
+	mu     sync.Mutex
+	places map[string]place // guarded by mu
+	moved  bool             // guarded by mu: since the last capture
+}
+
+// Cursor returns a reader's saved cursor.
+func (s *Store) Cursor(reader string) gateway.Cursor {
+	s.cursors.mu.Lock()
+	defer s.cursors.mu.Unlock()
+	return s.cursors.places[reader].cursor()
+}
+
+// SaveCursor remembers how far a reader has read. It reaches the disk with the
+// next checkpoint: after a crash a reader sees some events again.
+func (s *Store) SaveCursor(reader string, c gateway.Cursor) error {
+	s.cursors.mu.Lock()
+	s.cursors.places[reader] = cursorPlace(c)
+	s.cursors.moved = true
+	s.cursors.mu.Unlock()
+	s.noteWork()
+	return s.err()
+}
+
+func (c *cursors) capture() (places map[string]place, moved bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved, c.moved = c.moved, false
+	return maps.Clone(c.places), moved
+}
+
+// announcement is a channel that is closed and replaced when there is news.
+type announcement struct {
+	mu sync.Mutex
+	c  chan struct{} // guarded by mu; nil while nobody waits
+}
+
+func (a *announcement) wait() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.c == nil {
+		a.c = make(chan struct{})
+	}
+	return a.c
+}
+
+func (a *announcement) make() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.c != nil {
+		close(a.c)
+		a.c = nil
+	}
+}
+
+// Committed is closed and replaced whenever events were added.
+func (s *Store) Committed() <-chan struct{} { return s.committed.wait() }
+
+// announce wakes the journal's readers when events they may read were added.
+func (s *Store) announce() {
+	if s.news.Load() && s.journal.durable.Load() == s.journal.written.Load() && s.news.Swap(false) {
+		s.committed.make()
+	}
+}
+
+// ReadEvents returns up to max events after the cursor, and the cursor after
+// them. The events of one change stay together, so that the last change may
+// bring a few more than max. A change that is not on disk yet is not read: what
+// a reader passes on must not be forgotten by a crash.
+func (s *Store) ReadEvents(ctx context.Context, after gateway.Cursor, max int) ([]gateway.Event, gateway.Cursor, error) {
+	var events []gateway.Event
+	at, err := s.readJournal(ctx, cursorPlace(after), func(_ place, c *change) bool {
+		events = append(events, c.events...)
+		return len(events) < max
+	})
+	return events, at.cursor(), err
+}
+
+// readJournal calls visit for the changes from a place on until it returns
+// false, and returns the place behind the last one visited.
+func (s *Store) readJournal(ctx context.Context, from place, visit func(place, *change) bool) (place, error) {
+	words := make(map[string]string)
+	durable := place(s.journal.durable.Load())
+	for from < durable {
+		if err := ctx.Err(); err != nil {
+			return from, err
+		}
+		n := from.segment()
+		limit := int64(0)
+		if n == durable.segment() {
+			limit = int64(durable.offset())
+		}
+		end, more, err := s.readChanges(n, int64(from.offset()), limit, words, visit)
+		if err != nil && !errors.Is(err, gateway.ErrNotFound) && !errors.Is(err, errSegmentHeader) {
+			return from, err
+		}
+		if err == nil {
+			from = placeOf(n, uint32(end))
+			if !more {
+				return from, nil
+			}
+		}
+		next, ok := s.history.after(n)
+		if !ok {
+			return from, nil
+		}
+		from = placeOf(next, segmentHeader)
+	}
+	return from, nil
+}
+
+// readChanges visits the changes of one segment; more is false when visit wants
+// no more.
+func (s *Store) readChanges(n uint32, offset, limit int64, words map[string]string, visit func(place, *change) bool) (end int64, more bool, err error) {
+	sc, done, err := s.history.scan(n, offset, limit)
+	if err != nil {
+		return 0, false, err
+	}
+	defer done()
+	for {
+		off, typ, payload, err := sc.next()
+		if err != nil {
+			return 0, false, fmt.Errorf("reading the journal: %w", err)
+		}
+		if typ == 0 {
+			return sc.off, true, nil
+		}
+		if typ != recordChange {
+			continue
+		}
+		c, err := decodeChange(payload, words)
+		if err != nil {
+			continue // replay or the scan that found it has reported it
+		}
+		if !visit(placeOf(n, uint32(off)), c) {
+			return sc.off, false, nil
+		}
+	}
+}

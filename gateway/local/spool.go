@@ -1,0 +1,99 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"tidepost/gateway"
+)
+
+// spoolFile is the content of a large message on its way in: a temporary file
+// in large/ that takes the message's id as its name when the message is
+// accepted.
+type spoolFile struct {
+	store *Store
+	file  file
+	temp  string // path; "" once it was kept or discarded
+	size  int64
+	err   error
+}
+
+var spoolCount atomic.Uint64
+
+// Spool makes a file for a message above MemoryLimit.
+func (s *Store) Spool() (gateway.SpoolFile, error) {
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	if err := s.guard.mail(); err != nil {
+		return nil, err
+	}
+	temp := filepath.Join(s.dir("large"), fmt.Sprintf("%d-%d.tmp", os.Getpid(), spoolCount.Add(1)))
+	f, err := s.opt.disk.Create(temp)
+	if err != nil {
+		return nil, fmt.Errorf("spooling a message: %w", full(err))
+	}
+	return &spoolFile{store: s, file: f, temp: temp}, nil
+}
+
+func (s *Store) largePath(id gateway.ID) string { return filepath.Join(s.dir("large"), id.String()) }
+
+// spoolCheck is how many bytes may be written between two looks at the disk.
+const spoolCheck = 4 << 20
+
+func (f *spoolFile) Write(b []byte) (int, error) {
+	if f.err == nil && f.temp == "" {
+		f.err = errors.New("spooling a message: the file was given away")
+	}
+	if f.err == nil && f.size/spoolCheck != (f.size+int64(len(b)))/spoolCheck {
+		f.err = f.store.guard.mail()
+	}
+	if f.err == nil {
+		f.err = full(f.file.Writev(f.size, [][]byte{b}))
+	}
+	if f.err != nil {
+		return 0, f.err
+	}
+	f.size += int64(len(b))
+	return len(b), nil
+}
+
+// Discard throws the file away, unless it was accepted.
+func (f *spoolFile) Discard() {
+	if f.temp == "" {
+		return
+	}
+	f.file.Close()
+	f.store.opt.disk.Remove(f.temp)
+	f.temp = ""
+}
+
+// keep makes the file durable under the id of its message. What it leaves
+// behind when it fails has no record and goes at the next start.
+func (f *spoolFile) keep(id gateway.ID) error {
+	if f.err != nil {
+		return f.err
+	}
+	if f.temp == "" {
+		return errors.New("accepting a message: its file was given away before")
+	}
+	disk, path := f.store.opt.disk, f.store.largePath(id)
+	err := f.file.Sync()
+	if err != nil {
+		return fatal{err}
+	}
+	if err := f.file.Close(); err != nil {
+		return fatal{err}
+	}
+	if err := disk.Rename(f.temp, path); err != nil {
+		return fatal{err}
+	}
+	f.temp = ""
+	if err := disk.SyncDir(filepath.Dir(path)); err != nil {
+		return fatal{err}
+	}
+	return nil
+}
