@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tidepost/gateway"
+	"tidepost/gateway/intake"
+	"tidepost/gateway/local"
+)
+
+// server is the running gateway: everything that serve wires together. Fields
+// are set by newServer in the order in which they are started.
+type server struct {
+	config atomic.Pointer[Config] // replaced whole by a reload
+	log    *slog.Logger
+	stdout io.Writer
+
+	store     *local.Store
+	gateway   *gateway.Gateway
+	smtp      *intake.Server
+	bus       *busParts
+	admin     *adminParts
+	listeners []namedListener
+	cert      atomic.Pointer[tls.Certificate]
+	rules     rulesCache
+}
+
+// namedListener is an open port and what serves it.
+type namedListener struct {
+	net.Listener
+	what  string
+	serve func(context.Context, net.Listener) error
+}
+
+// runServe runs the gateway until ctx ends.
+func runServe(ctx context.Context, cfg *Config, warnings []string, stdout, stderr io.Writer) error {
+	s := &server{stdout: stdout, log: slog.New(slog.NewTextHandler(stderr, nil))}
+	s.config.Store(cfg)
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
+	if err := s.open(ctx); err != nil {
+		s.close()
+		return err
+	}
+	s.announce()
+	err := s.run(ctx)
+	return errors.Join(err, s.close())
+}
+
+// open prepares every part; nothing is served yet.
+func (s *server) open(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		s.openStore, s.openGateway, s.openBus, s.openSMTP, s.openAdmin,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) openStore(context.Context) error {
+	c := s.config.Load()
+	store, err := local.Open(local.Options{
+		Dir: c.DataDir, Log: s.log,
+		SettledFor: c.Retention.Settled.Duration, SettledBytes: int64(c.Retention.SettledBytes),
+		HistoryFor: c.Retention.History.Duration, HistoryBytes: int64(c.Retention.HistoryBytes),
+	})
+	if err != nil {
+		return err
+	}
+	s.store = store
+	return nil
+}
+
+// listen opens a port. A name in front of an error says which key it was.
+func (s *server) listen(key, address, what string, serve func(context.Context, net.Listener) error) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("%s: %w; is another tidepost running, or does the port need a different address?", key, err)
+	}
+	s.listeners = append(s.listeners, namedListener{l, what, serve})
+	return nil
+}
+
+// announce says on standard output where everything is.
+func (s *server) announce() {
+	c := s.config.Load()
+	fmt.Fprintf(s.stdout, "tidepost %s, route mode %s, data in %s\n", version, c.Route.Mode, c.DataDir)
+	for _, l := range s.listeners {
+		fmt.Fprintf(s.stdout, "%s on %s\n", l.what, l.Addr())
+	}
+	if c.Route.Mode == "capture" {
+		fmt.Fprintln(s.stdout, "nothing leaves this machine: mail is captured; `tidepost queue list` shows it")
+	}
+	if s.gateway.Held {
+		fmt.Fprintln(s.stdout, "this is a restored backup: mail is held until `tidepost restore --confirm`")
+	}
+}
+
+// run serves until ctx ends, then stops in reverse order: clients first, so
+// that nobody is told 250 by a gateway that is going away, then releasing,
+// then the bus.
+func (s *server) run(ctx context.Context) error {
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stopReload := s.reloadOnHangup()
+	defer stopReload()
+
+	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInner()
+	var outer, middle, last sync.WaitGroup
+	busContext, stopBus := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBus()
+	start := func(wg *sync.WaitGroup, ctx context.Context, what string, f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				fail(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	if s.bus != nil {
+		start(&last, busContext, "bus", s.bus.run)
+	}
+	start(&middle, inner, "gateway", s.gateway.Run)
+	for _, l := range s.listeners {
+		start(&outer, failed, l.what, func(ctx context.Context) error { return l.serve(ctx, l.Listener) })
+	}
+	<-failed.Done()
+	s.log.Info("stopping: clients are told 421, transactions in flight finish")
+	outer.Wait()
+	stopInner()
+	middle.Wait()
+	stopBus()
+	last.Wait()
+	if err := context.Cause(failed); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (s *server) close() error {
+	var errs []error
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	if s.bus != nil {
+		errs = append(errs, s.bus.close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// reloadOnHangup takes over a changed configuration on SIGHUP, whole or not
+// at all.
+func (s *server) reloadOnHangup() (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-hangup:
+				s.reload()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { signal.Stop(hangup); close(done); wg.Wait() }
+}
+
+func (s *server) reload() {
+	next, changed, restart, warnings, err := s.config.Load().Reload()
+	if err != nil {
+		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+		return
+	}
+	if err := s.loadCertificate(next); err != nil {
+		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+		return
+	}
+	for _, w := range warnings {
+		s.log.Warn(w)
+	}
+	for _, key := range restart {
+		s.log.Warn("a changed key is in force only after a restart", "key", key)
+	}
+	s.config.Store(next)
+	s.rules.forget()
+	s.smtp.SetCredentials(credentials(next))
+	s.log.Info("configuration reloaded", "changed", changed)
+}
+
+// shutdownTime bounds how long a stop may take.
+const shutdownTime = 30 * time.Second

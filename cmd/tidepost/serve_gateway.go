@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"tidepost/gateway"
+	"tidepost/gateway/content"
+	"tidepost/gateway/outbound"
+	"tidepost/scheduler"
+	"tidepost/scheduler/throttle"
+)
+
+func (s *server) openGateway(ctx context.Context) error {
+	c := s.config.Load()
+	hostname := c.hostname()
+	signers, err := loadSigners(c)
+	if err != nil {
+		return err
+	}
+	router, transport, line, err := s.outbound(c, hostname)
+	if err != nil {
+		return err
+	}
+	limits := func(name string) throttle.Limits {
+		d := s.config.Load().Destination(name)
+		return throttle.Limits{Connections: d.Connections, MessagesPerConnection: d.MessagesPerConnection,
+			Rate: d.Rate.PerSecond, RateMax: d.RateMax.PerSecond}
+	}
+	s.gateway = &gateway.Gateway{
+		Store: s.store, Log: s.log, Hostname: hostname,
+		Reader:    &content.Reader{Hostname: hostname},
+		Composer:  &content.Composer{Hostname: hostname, Signers: signers},
+		Reporter:  &content.Reporter{Hostname: hostname},
+		Router:    router,
+		Transport: transport,
+		Throttle:  &throttle.Group{Limits: limits},
+		Limits:    limits,
+		Line:      line,
+		Rules:     s.rulesFor,
+		Tenant:    s.tenant,
+		Held:      held(s.store),
+
+		GiveUpTransactional: c.Route.GiveUp.Transactional.Duration,
+		GiveUpBulk:          c.Route.GiveUp.Bulk.Duration,
+	}
+	for _, wait := range c.Route.Retry {
+		s.gateway.Retry = append(s.gateway.Retry, wait.Duration)
+	}
+	return s.gateway.Open(ctx)
+}
+
+// hostname is the name in EHLO, Received and status notifications.
+func (c *Config) hostname() string {
+	if c.SMTP.Hostname != "" {
+		return c.SMTP.Hostname
+	}
+	if name, err := os.Hostname(); err == nil && name != "" {
+		return name
+	}
+	return "localhost"
+}
+
+func loadSigners(c *Config) ([]content.Signer, error) {
+	var signers []content.Signer
+	for _, k := range c.DKIM {
+		key, err := content.LoadKey(k.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		signers = append(signers, content.Signer{Domain: k.Domain, Selector: k.Selector, Key: key})
+	}
+	return signers, nil
+}
+
+// outbound returns where mail goes in the route's mode, and the name of the
+// queue that a domain's mail stands in: one for a smarthost, one a domain
+// where each domain has its own hosts.
+func (s *server) outbound(c *Config, hostname string) (gateway.Router, gateway.Transport, func(string) string, error) {
+	mode, err := outbound.ParseTLSMode(c.Route.TLS)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	t := &outbound.Transport{Hostname: hostname, TLSMode: mode, Username: c.Route.Username, Password: c.Route.Password}
+	one := func(name string) func(string) string { return func(string) string { return name } }
+	switch c.Route.Mode {
+	case "smarthost":
+		return outbound.Smarthost{Host: c.Route.Smarthost}, t, one("smarthost"), nil
+	case "mx":
+		cache := &outbound.Cache{}
+		guard := outbound.Guard{}
+		t.Resolver, t.Guard = cache, &guard
+		return &outbound.MX{Resolver: cache, Guard: guard, Hostnames: []string{hostname}}, t, func(domain string) string { return domain }, nil
+	}
+	return outbound.Capture{}, t, one("capture"), nil
+}
+
+// rulesCache keeps each tenant's rules as the scheduler wants them.
+type rulesCache struct {
+	mu    sync.RWMutex
+	rules map[string]*gateway.Rules // guarded by mu
+}
+
+func (r *rulesCache) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rules = nil
+}
+
+func (s *server) rulesFor(tenant string) *gateway.Rules {
+	s.rules.mu.RLock()
+	rules := s.rules.rules[tenant]
+	s.rules.mu.RUnlock()
+	if rules != nil {
+		return rules
+	}
+	rules = newRules(s.config.Load().PolicyFor(tenant))
+	s.rules.mu.Lock()
+	defer s.rules.mu.Unlock()
+	if s.rules.rules == nil {
+		s.rules.rules = map[string]*gateway.Rules{}
+	}
+	s.rules.rules[tenant] = rules
+	return rules
+}
+
+func newRules(p PolicyKeys) *gateway.Rules {
+	rules := &gateway.Rules{
+		Policy: scheduler.Policy{
+			Zone: p.TimeZone.Location, MaxHold: p.MaxHold.Duration, Quiet: p.QuietHours.Quiet,
+			MinGap: p.MinGap.Duration, WeeklyCap: p.WeeklyCap, DropAtLimit: p.AtLimit == "drop",
+			Jitter: quietJitter,
+		},
+		MaxDrop:     p.MaxDrop,
+		HoldInDoubt: p.InDoubt == "hold",
+	}
+	for _, class := range p.Drop {
+		rules.Drop = append(rules.Drop, class.Class)
+	}
+	slices.Sort(rules.Drop)
+	return rules
+}
+
+func (s *server) tenant(name string) gateway.Tenant {
+	t := s.config.Load().Tenant(name)
+	return gateway.Tenant{Name: t.Name, Audience: t.Audience, MaxHeld: t.MaxHeld}
+}
+
+func credentials(c *Config) []gateway.Credential {
+	all := make([]gateway.Credential, 0, len(c.Credentials))
+	for i := range c.Credentials {
+		all = append(all, c.Credentials[i].Gateway())
+	}
+	return all
+}
+
+func held(s any) bool {
+	h, ok := s.(interface{ Held() bool })
+	return ok && h.Held()
+}
+
+// longestHold is the longest HOLDFOR, and the longest X-Tidepost-Window.
+const longestHold = 100 * time.Hour
+
+// quietJitter spreads what leaves when quiet hours end, so that a list does
+// not arrive on the stroke.
+const quietJitter = 20 * time.Minute

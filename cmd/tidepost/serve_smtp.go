@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+
+	"tidepost/gateway/intake"
+)
+
+// openSMTP opens the submission ports. All of them share one server: its
+// limits, its budget of bytes in flight and its counts.
+func (s *server) openSMTP(context.Context) error {
+	c := s.config.Load()
+	if err := s.loadCertificate(c); err != nil {
+		return err
+	}
+	s.smtp = &intake.Server{
+		Hostname: c.hostname(),
+		Limits: intake.Limits{
+			MaxMessageBytes: int64(c.SMTP.MaxMessageBytes), MaxRecipients: c.SMTP.MaxRecipients,
+			MaxConnections: c.SMTP.MaxConnections, MaxPerAddress: c.SMTP.MaxPerAddress, MaxLine: int(c.SMTP.MaxLine),
+			DrainTimeout: shutdownTime,
+		},
+		BareNewline:     c.SMTP.BareNewline,
+		TrustedNetworks: Prefixes(c.SMTP.TrustedNetworks),
+		ProxyFrom:       Prefixes(c.SMTP.ProxyProtocolFrom),
+		Tenants:         func(name string) string { return s.tenant(name).Audience },
+		Submit:          s.gateway.Accept,
+		Spool:           s.store.Spool,
+		MaxHold:         longestHold,
+		Log:             s.log,
+	}
+	if s.cert.Load() != nil {
+		s.smtp.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil }}
+	}
+	s.smtp.SetCredentials(credentials(c))
+	for _, address := range c.SMTP.Listen {
+		if err := s.listen("smtp.listen", address, "SMTP submission", s.smtp.Serve); err != nil {
+			return err
+		}
+	}
+	for _, address := range c.SMTP.ListenTLS {
+		if err := s.listen("smtp.listen_tls", address, "SMTP submission over TLS", s.smtp.ServeTLS); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadCertificate reads the certificate anew; connections made from now on get
+// it.
+func (s *server) loadCertificate(c *Config) error {
+	if c.SMTP.Certificate == "" {
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.SMTP.Certificate, c.SMTP.Key)
+	if err != nil {
+		return fmt.Errorf("smtp.certificate and smtp.key: %w", err)
+	}
+	s.cert.Store(&cert)
+	return nil
+}

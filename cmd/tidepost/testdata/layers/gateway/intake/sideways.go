@@ -1,0 +1,7 @@
+package intake
+
+import (
+	_ "tidepost/gateway"
+	_ "tidepost/gateway/content"
+	_ "tidepost/suppression/address"
+)

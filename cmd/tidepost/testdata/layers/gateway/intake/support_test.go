@@ -1,0 +1,6 @@
+package intake_test
+
+import (
+	_ "tidepost/gateway/intake"
+	_ "tidepost/gateway/smtptest"
+)
