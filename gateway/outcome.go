@@ -24,7 +24,7 @@ const (
 	OutcomeDelivered OutcomeKind = iota // 2xx: the next hop has it
 	OutcomeDeferred                     // 4xx, or unknown after the final dot: try again
 	OutcomeFailed                       // 5xx: it will never take it
-	OutcomeUnsent                       // MAIL was not written: no attempt at all
+	OutcomeUnsent                       // MAIL was not written, or went into a connection already closed: no attempt
 	OutcomeCaptured                     // kept, not sent
 )
 
@@ -36,7 +36,7 @@ type Outcome struct {
 	Text    string // the reply, escaped, at most 512 bytes
 	Remote  string // host that said it
 	Busy    bool   // 421 or "too many connections": the destination, not the message
-	Relayed bool   // the next hop does not report success itself: we owe the DSN (RFC 3461 §6.2.2 a)
+	Relayed bool   // the next hop does not report success itself: we owe the DSN (RFC 3461 §5.2.2 a)
 }
 
 // Destination is the group of hosts that takes mail for a domain.

@@ -317,7 +317,7 @@ func slotRef(d *Delivery) uint16 { return uint16(d.ID.Hash()) & 0x1fff }
 func (w *worker) report(o Outcome) {
 	r := throttle.Clean
 	switch {
-	case o.Kind == OutcomeUnsent:
+	case o.Kind == OutcomeUnsent && !o.Busy:
 		return
 	case o.Busy:
 		r = throttle.Busy

@@ -15,7 +15,7 @@ import (
 func (t *transaction) appendMail(b []byte) []byte {
 	e, f := t.e, &t.features
 	b = append(append(append(b, "MAIL FROM:<"...), t.path(e.From)...), '>')
-	if f.size && e.Size > 0 { // RFC 1870 §6
+	if f.size && e.Size > 0 { // RFC 1870
 		b = strconv.AppendInt(append(b, " SIZE="...), e.Size, 10)
 	}
 	if f.eightBit && e.EightBit { // RFC 6152 §2
@@ -32,7 +32,7 @@ func (t *transaction) appendMail(b []byte) []byte {
 			b = appendXtext(append(b, " ENVID="...), e.EnvID)
 		}
 	}
-	if f.deliverBy && e.By != gateway.ByNone && !e.Deadline.IsZero() { // RFC 2852 §4: seconds that are left
+	if f.deliverBy && e.By != gateway.ByNone && !e.Deadline.IsZero() { // RFC 2852: seconds that are left
 		b = strconv.AppendInt(append(b, " BY="...), seconds(time.Until(e.Deadline)), 10)
 		b = append(b, ';', e.By)
 		if e.ByTrace {
@@ -45,7 +45,7 @@ func (t *transaction) appendMail(b []byte) []byte {
 	return append(b, "\r\n"...)
 }
 
-// seconds limits a by-time to the nine digits of RFC 2852 §4.
+// seconds limits a by-time to the nine digits of RFC 2852.
 func seconds(d time.Duration) int64 {
 	const most = 999_999_999
 	return max(-most, min(most, int64(d/time.Second)))

@@ -37,6 +37,10 @@
 //   - RFC 6152 §3: 8-bit content to a host without 8BITMIME is sent as it is, as
 //     Exim does. Recoding would break signatures (design rule 7), a bounce would
 //     lose mail which all but a handful of such hosts take unharmed.
-//   - RFC 2852 §4.1.4.1: BY;R is not refused towards a host without DELIVERBY: the
-//     gateway keeps the deadline until hand-off and says so.
+//   - RFC 2852: BY;R is not refused towards a host without DELIVERBY: the gateway
+//     keeps the deadline until hand-off. The least time that a host names with
+//     DELIVERBY is left to the host to insist on.
+//   - RFC 7504: a host that greets with 521 or 554 is passed over like one that
+//     does not answer; a wrong entry in a smarthost's access list must not bounce
+//     a whole queue.
 package outbound

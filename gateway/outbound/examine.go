@@ -35,10 +35,10 @@ func (t *transaction) examine(body io.Reader) io.Reader {
 			t.out[i] = *failed(553, "5.1.3", "recipient: "+err.Error())
 		}
 	}
-	if limit := t.features.maxSize; limit > 0 && t.e.Size > limit { // RFC 1870 §6.1
+	if limit := t.features.maxSize; limit > 0 && t.e.Size > limit { // RFC 1870
 		t.settle(*failed(552, "5.3.4", fmt.Sprintf("message of %d bytes is over the host's limit of %d", t.e.Size, limit)))
 	}
-	if t.e.By == gateway.ByReturn && !t.e.Deadline.IsZero() && time.Until(t.e.Deadline) < time.Second { // RFC 2852 §4.1
+	if t.e.By == gateway.ByReturn && !t.e.Deadline.IsZero() && time.Until(t.e.Deadline) < time.Second { // RFC 2852
 		t.settle(*failed(554, "5.4.7", "the deliver-by time has passed"))
 	}
 	return t.examineUTF8(body)

@@ -231,6 +231,40 @@ func TestUnsolicitedReply(t *testing.T) {
 	}
 }
 
+// TestTalksOutOfTurn has a host that does so from the start: that counts as an
+// attempt, or we would connect to it for ever.
+func TestTalksOutOfTurn(t *testing.T) {
+	sink := smtptest.Scripted(t, func(cmd string) smtptest.Step {
+		if strings.HasPrefix(cmd, "EHLO") {
+			return smtptest.Step{Reply: "250 x\r\n250 y"}
+		}
+		return smtptest.Polite(cmd)
+	})
+	want(t, send(open(t, &Transport{}, sink.Addr()), envelope("a@x")), "deferred 250")
+}
+
+func TestResetRefused(t *testing.T) {
+	for _, row := range []struct{ reply, want string }{{"550 5.5.1 no", "unsent 550 5.5.1"}, {"421 4.3.2 bye!", "unsent 421 4.3.2 busy"}, {"!", "unsent 0"}} {
+		for _, hello := range []string{"250-x\r\n250 PIPELINING", lockstep} {
+			sc := &script{answers: map[string]string{"EHLO": hello, "RCPT": "550 5.1.1 who", "DATA": "554 none", "RSET": row.reply}}
+			s := open(t, &Transport{}, smtptest.Scripted(t, sc.step).Addr())
+			want(t, send(s, envelope("a@x")), "failed 550 5.1.1")
+			want(t, send(s, envelope("a@x")), row.want)
+			if s.Usable() {
+				t.Error("usable")
+			}
+		}
+	}
+}
+
+func TestRemote(t *testing.T) {
+	sink := smtptest.New(t)
+	s := open(t, &Transport{}, sink.Addr())
+	if out := send(s, envelope("a@x", "<")); out[0].Remote != "127.0.0.1" || out[1].Remote != "" {
+		t.Errorf("remotes %q and, for what we said ourselves, %q", out[0].Remote, out[1].Remote)
+	}
+}
+
 func TestBodyUnreadable(t *testing.T) {
 	sink := smtptest.New(t)
 	s := open(t, &Transport{}, sink.Addr())
