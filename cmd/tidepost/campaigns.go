@@ -76,10 +76,10 @@ func printCampaigns(w io.Writer, items []json.RawMessage) error {
 		_, err := fmt.Fprintln(w, "no campaigns yet")
 		return err
 	}
-	t := newTable(w, "TENANT", "CAMPAIGN", "ACCEPTED", "=", "DELIVERED", "WAITING", "SENDING", "DROPPED", "BOUNCED", "CAPTURED", "LAST")
+	t := newTable(w, "TENANT", "CAMPAIGN", "ACCEPTED", "DELIVERED", "WAITING", "SENDING", "DROPPED", "BOUNCED", "CAPTURED", "LAST")
 	for i := range campaigns {
 		c := &campaigns[i]
-		t.row(c.Tenant, cut(c.Name, 40), c.Accepted, "", c.Delivered, c.Waiting, c.Sending, c.dropped(), c.Bounced, c.Captured, c.Last)
+		t.row(c.Tenant, cut(c.Name, 40), c.Accepted, c.Delivered, c.Waiting, c.Sending, c.dropped(), c.Bounced, c.Captured, c.Last)
 	}
 	return t.flush()
 }

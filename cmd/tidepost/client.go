@@ -158,9 +158,12 @@ func (c *client) unreachable(err error) error {
 
 // problem reads an RFC 9457 answer.
 func (c *client) problem(answer *http.Response, doc []byte) error {
-	var p struct{ Title, Detail string }
-	json.Unmarshal(doc, &p) // anything else than JSON leaves both empty
-	text := firstOf(p.Detail, p.Title, http.StatusText(answer.StatusCode))
+	var p struct{ Title, Detail, Remedy string }
+	json.Unmarshal(doc, &p) // anything else than JSON leaves them empty
+	text := firstOf(p.Detail, p.Title, http.StatusText(answer.StatusCode), answer.Status)
+	if !strings.Contains(text, p.Remedy) {
+		text += "; " + p.Remedy
+	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized:
 		if c.token == "" {

@@ -89,14 +89,13 @@ func (c *Config) Reload() (next *Config, changed, restart, warnings []string, er
 	return next, changed, restart, warnings, nil
 }
 
+// reloaded names the tables and keys that a running gateway takes over.
+var reloaded = []string{"credential", "tenant", "destination", "policy", "admin_token", "smtp.certificate", "smtp.key"}
+
 // needsRestart reports whether a key is only looked at when the gateway starts.
 func needsRestart(key string) bool {
-	switch key {
-	case "data_dir", "smtp.listen", "smtp.listen_tls", "smtp.proxy_protocol_from", "feedback.return_path_listen":
-		return true
-	}
 	table, _, _ := strings.Cut(key, ".")
-	return table == "nats" || table == "http"
+	return !slices.Contains(reloaded, key) && !slices.Contains(reloaded, table)
 }
 
 // Diff names the keys whose values differ, sorted. Lists of tables and named

@@ -279,7 +279,7 @@ func TestReload(t *testing.T) {
 	if got := strings.Join(changed, " "); got != "policy.weekly_cap smtp.listen smtp.max_recipients" {
 		t.Errorf("changed = %s", got)
 	}
-	if got := strings.Join(restart, " "); got != "smtp.listen" {
+	if got := strings.Join(restart, " "); got != "smtp.listen smtp.max_recipients" {
 		t.Errorf("restart = %s", got)
 	}
 	write("[smtp]\nmax_recipients = 20\nlistne = []\n")

@@ -53,7 +53,6 @@ func TestKill(t *testing.T) {
 	for _, n := range copies {
 		doubled += n - 1
 	}
-	const open = 20 // connections of a smarthost
 	if doubled > open*rounds {
 		t.Errorf("%d messages were sent twice in %d kills, want at most %d", doubled, rounds, open*rounds)
 	}
@@ -62,6 +61,54 @@ func TestKill(t *testing.T) {
 		t.Errorf("only %d messages were answered: the test did not load the gateway", answered.len())
 	}
 }
+
+// TestKillOnTheWire kills the gateway while its next hop is slow, so that every
+// connection has a message between its final dot and our commit of the reply:
+// the only ones that may go out twice (design rule 8).
+func TestKillOnTheWire(t *testing.T) {
+	var wire atomic.Int64 // transactions between MAIL and the reply to the final dot
+	sink := smtptest.Scripted(t, func(cmd string) smtptest.Step {
+		switch verb, _, _ := strings.Cut(cmd, " "); verb {
+		case "DATA":
+			wire.Add(1)
+		case ".":
+			time.Sleep(50 * time.Millisecond)
+			wire.Add(-1)
+		}
+		return smtptest.Polite(cmd)
+	})
+	dir, rounds := t.TempDir(), max(kills(t)/2, 2)
+	sets := []string{"route.mode=smarthost", "route.smarthost=" + sink.Addr()}
+	answered, most := &answers{}, 0
+	for round := range rounds {
+		p := startProcess(t, dir, nil, sets...)
+		stop := submitUntil(p.smtp, round, answered)
+		if !eventually(10*time.Second, func() bool { return wire.Load() >= open/2 }) {
+			t.Errorf("%d messages are on the wire: the test does not load the gateway", wire.Load())
+		}
+		most += int(wire.Load())
+		p.kill()
+		stop()
+		eventually(10*time.Second, func() bool { return wire.Load() == 0 }) // the sink has noticed
+	}
+	startProcess(t, dir, nil, sets...)
+	if missing := awaitAll(sink, answered); len(missing) > 0 {
+		t.Errorf("%d of %d messages answered 250 are missing, the first is %s", len(missing), answered.len(), missing[0])
+	}
+	doubled := 0
+	for id, n := range copiesOf(t, sink) {
+		if doubled += n - 1; n > 1+rounds {
+			t.Errorf("%s was sent %d times in %d kills", id, n, rounds)
+		}
+	}
+	if doubled > open*rounds {
+		t.Errorf("%d messages were sent twice, want at most the %d connections at each of %d kills", doubled, open, rounds)
+	}
+	t.Logf("%d kills with %d on the wire in all: %d messages answered 250, %d sent twice", rounds, most, answered.len(), doubled)
+}
+
+// open is how many connections a smarthost gets.
+const open = 20
 
 // answers are the messages that were answered 250.
 type answers struct {
@@ -94,8 +141,7 @@ func submitUntil(address string, round int, answered *answers) (stop func()) {
 			defer c.close()
 			for n := 0; !stopped.Load(); n++ {
 				id := fmt.Sprintf("r%d-s%d-n%d", round, session, n)
-				message := "From: <a@esp.test>\r\nTo: <b@dest.test>\r\nMessage-ID: <" + id + "@esp.test>\r\nSubject: crash\r\n\r\n" + strings.Repeat("x", 500)
-				if c.send("a@esp.test", id+"@dest.test", message) != nil {
+				if c.send("a@esp.test", id+"@dest.test", letter(id, 500)) != nil {
 					return
 				}
 				answered.add(id)

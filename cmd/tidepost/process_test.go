@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,24 +25,58 @@ type process struct {
 	cmd   *exec.Cmd
 	smtp  string // address
 	admin string
-	log   *strings.Builder
+	log   *logBuffer
 	done  chan error
+}
+
+// setup says how a gateway is started.
+type setup struct {
+	dir  string
+	wrap []string // commands in front
+	env  []string
+	file string // configuration
+	sets []string
+}
+
+// command is the command line of `tidepost serve` on free ports.
+func (s setup) command() []string {
+	args := append(append([]string{}, s.wrap...), os.Args[0], "serve")
+	if s.file != "" {
+		args = append(args, "--config", s.file)
+	}
+	for _, set := range append([]string{"data_dir=" + s.dir, "smtp.listen=[\"127.0.0.1:0\"]", "http.admin=127.0.0.1:0", "smtp.hostname=gateway.test"}, s.sets...) {
+		args = append(args, "--set", set)
+	}
+	return args
 }
 
 var announced = regexp.MustCompile(`^(SMTP submission|admin API) on (\S+)$`)
 
-// startProcess runs `tidepost serve` on a data directory and free ports and
-// waits until it has said where it listens. wrap puts commands in front.
+// startProcess runs `tidepost serve` on a data directory and waits until it
+// has said where it listens. wrap puts commands in front.
 func startProcess(t *testing.T, dir string, wrap []string, sets ...string) *process {
 	t.Helper()
-	args := append(wrap, os.Args[0], "serve", "--set", "data_dir="+dir, "--set", "smtp.listen=[\"127.0.0.1:0\"]",
-		"--set", "http.admin=127.0.0.1:0", "--set", "smtp.hostname=gateway.test")
-	for _, s := range sets {
-		args = append(args, "--set", s)
+	return mustStart(t, setup{dir: dir, wrap: wrap, sets: sets})
+}
+
+func mustStart(t *testing.T, s setup) *process {
+	t.Helper()
+	p, err := start(t, s)
+	if err != nil {
+		t.Fatalf("the gateway did not start: %v\n%s", err, p.log)
 	}
-	p := &process{cmd: exec.CommandContext(context.Background(), args[0], args[1:]...), log: new(strings.Builder), done: make(chan error, 1)}
-	p.cmd.Env = append(os.Environ(), runAsProgram)
+	return p
+}
+
+// start is mustStart for a gateway that may fail to start: it has ended then,
+// and its log tells why.
+func start(t *testing.T, s setup) (*process, error) {
+	t.Helper()
+	args := s.command()
+	p := &process{cmd: exec.CommandContext(context.Background(), args[0], args[1:]...), log: new(logBuffer), done: make(chan error, 1)}
+	p.cmd.Env = append(append(os.Environ(), runAsProgram), s.env...)
 	p.cmd.Stderr = p.log
+	p.cmd.WaitDelay = 5 * time.Second // a tracer may hold the pipes a little longer
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -48,12 +84,14 @@ func startProcess(t *testing.T, dir string, wrap []string, sets ...string) *proc
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.kill() })
+	t.Cleanup(func() { p.kill(); p.examine(t) })
+	stuck := time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() })
+	defer stuck.Stop()
 	lines := bufio.NewScanner(out)
 	for p.smtp == "" || p.admin == "" {
 		if !lines.Scan() {
 			p.done <- p.cmd.Wait()
-			t.Fatalf("the gateway did not start: %v\n%s", p.wait(), p.log)
+			return p, errors.Join(errors.New("it ended"), p.wait())
 		}
 		if m := announced.FindStringSubmatch(lines.Text()); m != nil && m[1] == "SMTP submission" {
 			p.smtp = m[2]
@@ -66,7 +104,32 @@ func startProcess(t *testing.T, dir string, wrap []string, sets ...string) *proc
 		}
 		p.done <- p.cmd.Wait()
 	}()
-	return p
+	return p, nil
+}
+
+// examine fails the test for what no gateway may ever write to its log.
+func (p *process) examine(t *testing.T) {
+	log := p.log.String()
+	for _, never := range []string{"panic", "DATA RACE", "fatal error:", "goroutine 1 ["} {
+		if i := strings.Index(log, never); i >= 0 {
+			t.Errorf("the log of a gateway has %q:\n%s", never, log[max(0, i-500):min(len(log), i+3000)])
+			return
+		}
+	}
+	if t.Failed() {
+		t.Logf("the end of a gateway's log:\n%s", log[max(0, len(log)-3000):])
+	}
+}
+
+// ended reports whether the process is gone.
+func (p *process) ended() bool {
+	select {
+	case err := <-p.done:
+		p.done <- err
+		return true
+	default:
+		return false
+	}
 }
 
 func (p *process) wait() error {
@@ -87,8 +150,38 @@ func (p *process) kill() {
 
 // terminate asks the process to stop and returns how it did.
 func (p *process) terminate() error {
-	p.cmd.Process.Signal(os.Interrupt)
+	p.cmd.Process.Signal(syscall.SIGTERM)
 	return p.wait()
+}
+
+// logBuffer is what a process has written so far.
+type logBuffer struct {
+	mu   sync.Mutex
+	text []byte // guarded by mu
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
+}
+
+// eventually polls until a condition holds and reports whether it came to. The
+// time is for a machine that is busy: it says nothing about how long it takes.
+func eventually(within time.Duration, condition func() bool) bool {
+	for deadline := time.Now().Add(within); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
 }
 
 // smtpClient is an SMTP client that does what a test says and no more.
@@ -97,7 +190,8 @@ type smtpClient struct {
 	r    *bufio.Reader
 }
 
-func dialSMTP(address string) (*smtpClient, error) {
+// greetSMTP connects and reads the greeting.
+func greetSMTP(address string) (*smtpClient, error) {
 	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {
 		return nil, err
@@ -105,9 +199,22 @@ func dialSMTP(address string) (*smtpClient, error) {
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	c := &smtpClient{conn, bufio.NewReader(conn)}
 	if _, err := c.reply("220"); err != nil {
+		conn.Close()
 		return nil, err
 	}
-	return c, c.do("EHLO client.test", "250")
+	return c, nil
+}
+
+func dialSMTP(address string) (*smtpClient, error) {
+	c, err := greetSMTP(address)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.do("EHLO client.test", "250"); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *smtpClient) do(line, want string) error {
@@ -118,6 +225,20 @@ func (c *smtpClient) do(line, want string) error {
 	return err
 }
 
+// replyError is a reply other than the one that a test asked for.
+type replyError struct{ line, want string }
+
+func (e replyError) Error() string { return fmt.Sprintf("got %q, want %s", e.line, e.want) }
+
+// refusal returns the reply that an error is, "" when it is none: the
+// connection ended then.
+func refusal(err error) string {
+	var r replyError
+	errors.As(err, &r)
+	return r.line
+}
+
+// reply reads one whole reply and returns its last line.
 func (c *smtpClient) reply(want string) (string, error) {
 	for {
 		line, err := c.r.ReadString('\n')
@@ -128,7 +249,7 @@ func (c *smtpClient) reply(want string) (string, error) {
 			continue
 		}
 		if !strings.HasPrefix(line, want) {
-			return line, fmt.Errorf("got %q, want %s", strings.TrimSpace(line), want)
+			return line, replyError{strings.TrimSpace(line), want}
 		}
 		return line, nil
 	}
@@ -137,7 +258,15 @@ func (c *smtpClient) reply(want string) (string, error) {
 // send submits one message; nil means that it was answered 250.
 func (c *smtpClient) send(from, to, message string) error {
 	c.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	for _, step := range [][2]string{{"MAIL FROM:<" + from + ">", "250"}, {"RCPT TO:<" + to + ">", "250"}, {"DATA", "354"}, {message + "\r\n.", "250"}} {
+	if err := c.begin(from, to); err != nil {
+		return err
+	}
+	return c.do(message+"\r\n.", "250")
+}
+
+// begin takes a transaction to where its content follows.
+func (c *smtpClient) begin(from, to string) error {
+	for _, step := range [][2]string{{"MAIL FROM:<" + from + ">", "250"}, {"RCPT TO:<" + to + ">", "250"}, {"DATA", "354"}} {
 		if err := c.do(step[0], step[1]); err != nil {
 			return err
 		}
@@ -146,3 +275,9 @@ func (c *smtpClient) send(from, to, message string) error {
 }
 
 func (c *smtpClient) close() { c.conn.Close() }
+
+// letter is a message that carries its name in its Message-ID.
+func letter(id string, size int) string {
+	return "From: <a@esp.test>\r\nTo: <b@dest.test>\r\nMessage-ID: <" + id + "@esp.test>\r\nSubject: " + id + "\r\n\r\n" +
+		strings.Repeat(strings.Repeat("x", 76)+"\r\n", size/78) + strings.Repeat("y", size%78)
+}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tidepost/gateway"
+	"tidepost/gateway/admin"
 	"tidepost/gateway/intake"
 	"tidepost/gateway/local"
 )
@@ -31,7 +32,7 @@ type server struct {
 	gateway   *gateway.Gateway
 	smtp      *intake.Server
 	bus       *busParts
-	admin     *adminParts
+	admin     *admin.Server
 	listeners []namedListener
 	cert      atomic.Pointer[tls.Certificate]
 	rules     rulesCache
@@ -192,7 +193,11 @@ func (s *server) reload() {
 		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
 		return
 	}
-	if err := s.loadCertificate(next); err != nil {
+	tokens, err := s.tokens(next)
+	if err == nil {
+		err = s.loadCertificate(next)
+	}
+	if err != nil {
 		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
 		return
 	}
@@ -205,6 +210,7 @@ func (s *server) reload() {
 	s.config.Store(next)
 	s.rules.forget()
 	s.smtp.SetCredentials(credentials(next))
+	s.admin.SetTokens(tokens)
 	s.log.Info("configuration reloaded", "changed", changed)
 }
 

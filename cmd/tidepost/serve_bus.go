@@ -1,9 +1,76 @@
 package main
 
-import "context"
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
 
-type busParts struct{}
+	"tidepost/gateway/admin"
+	"tidepost/gateway/bus"
+)
 
-func (s *server) openBus(context.Context) error   { return nil }
-func (b *busParts) run(ctx context.Context) error { return nil }
-func (b *busParts) close() error                  { return nil }
+// busParts are the bus as far as it runs: the embedded server unless NATS is
+// elsewhere, and the relay of events once somebody can listen to them.
+type busParts struct {
+	embedded *bus.Embedded
+	conn     *bus.Conn
+	relay    *bus.Relay
+}
+
+func (s *server) openBus(ctx context.Context) error {
+	n := s.config.Load().NATS
+	log := s.log.With(slog.String("part", "bus"))
+	s.bus = &busParts{}
+	if n.URL == "" {
+		s.bus.embedded = &bus.Embedded{Dir: filepath.Join(s.config.Load().DataDir, "nats"), Listen: n.Listen, Log: log}
+		if err := s.bus.embedded.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if n.URL == "" && n.Listen == "" {
+		return nil // nobody could hear the events; the journal has them
+	}
+	conn, err := bus.Connect(context.WithoutCancel(ctx), bus.Options{URL: n.URL, CredentialsFile: n.CredentialsFile, CAFile: n.CAFile, Embedded: s.bus.embedded, Log: log})
+	if err != nil {
+		return err
+	}
+	s.bus.conn = conn
+	s.bus.relay = &bus.Relay{Journal: s.store, Conn: conn, Log: log}
+	return nil
+}
+
+// run keeps the bus going until ctx ends.
+func (b *busParts) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if b.embedded != nil {
+		wg.Go(func() { b.embedded.Run(ctx) }) // it logs what goes wrong and starts again
+	}
+	if b.relay == nil {
+		return nil
+	}
+	return b.relay.Run(ctx)
+}
+
+func (b *busParts) close() error {
+	if b.conn != nil {
+		b.conn.Close()
+	}
+	if b.embedded != nil {
+		return b.embedded.Shutdown(context.Background())
+	}
+	return nil
+}
+
+// lag says how far NATS is behind, for people and metrics; nil where events
+// go nowhere.
+func (b *busParts) lag() func() admin.Bus {
+	if b.relay == nil {
+		return nil
+	}
+	return func() admin.Bus {
+		l := b.relay.Lag()
+		return admin.Bus{Server: b.conn.Status(), Connected: b.conn.Connected(), LagEvents: int64(l.Events), LagSeconds: l.Age.Seconds()}
+	}
+}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -91,11 +93,26 @@ func (s *server) outbound(c *Config, hostname string) (gateway.Router, gateway.T
 		return outbound.Smarthost{Host: c.Route.Smarthost}, t, one("smarthost"), nil
 	case "mx":
 		cache := &outbound.Cache{}
-		guard := outbound.Guard{}
+		guard := outbound.Guard{Own: ownAddresses()}
 		t.Resolver, t.Guard = cache, &guard
 		return &outbound.MX{Resolver: cache, Guard: guard, Hostnames: []string{hostname}}, t, func(domain string) string { return domain }, nil
 	}
 	return outbound.Capture{}, t, one("capture"), nil
+}
+
+// ownAddresses are this machine's: mail to them would come back.
+func ownAddresses() []netip.Addr {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var own []netip.Addr
+	for _, a := range interfaces {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, prefix.Addr().Unmap())
+		}
+	}
+	return own
 }
 
 // rulesCache keeps each tenant's rules as the scheduler wants them.

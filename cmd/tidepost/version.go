@@ -6,7 +6,7 @@ import (
 )
 
 // version is set when a release is built: -ldflags "-X main.version=1.2.3".
-var version = ""
+var version = "devel"
 
 type versionCmd struct {
 	JSON bool `help:"Print JSON, for programs." name:"json"`
@@ -22,10 +22,10 @@ func (v *versionCmd) Run(a *app) error {
 	return a.print(v.JSON, map[string]string{"version": name, "commit": commit, "go": runtime.Version()}, text+" "+runtime.Version())
 }
 
-// buildVersion returns the release's name, "devel" where there is none, and
-// the commit it was built from where that is known.
+// buildVersion returns the release's name, and the commit it was built from
+// where that is known.
 func buildVersion() (name, commit string) {
-	name = firstOf(version, "devel")
+	name = version
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return name, ""

@@ -246,13 +246,13 @@ func (r *bdatReader) joint(b []byte) []byte {
 	}
 	r.c.in.r++
 	r.left--
-	r.scan.start, r.scan.line, r.scan.dirty = true, 0, false
+	r.scan.start, r.scan.open, r.scan.line, r.scan.dirty = true, false, 0, false
 	r.scan.size += 2
 	return crlfBytes
 }
 
 func (r *bdatReader) bareCR() []byte {
-	r.scan.start = false
+	r.scan.start, r.scan.open = false, true
 	r.scan.judge(crByte, 0, false)
 	r.scan.measure(1)
 	r.scan.line++
@@ -268,8 +268,8 @@ func (r *bdatReader) finish() ([]byte, error) {
 	case r.cr:
 		r.cr = false
 		return r.bareCR(), nil
-	case !r.scan.start:
-		r.scan.start, r.scan.dirty = true, false
+	case r.scan.open:
+		r.scan.open, r.scan.dirty = false, false
 		return crlfBytes, nil
 	}
 	r.end = true

@@ -26,6 +26,7 @@ type scanner struct {
 	maxBytes  int64 // <0: no limit
 
 	start bool            // at the start of a line, that is after a CRLF
+	open  bool            // in a line that has not ended, be it in a bare LF
 	line  int             // bytes of the current line so far
 	size  int64           // bytes taken, without dot-stuffing
 	bad   *smtp.SMTPError // the first thing that was wrong
@@ -33,7 +34,7 @@ type scanner struct {
 }
 
 func (s *scanner) reset(dots bool) {
-	s.dots, s.start, s.line, s.size, s.bad, s.dirty = dots, true, 0, 0, nil, false
+	s.dots, s.start, s.open, s.line, s.size, s.bad, s.dirty = dots, true, false, 0, 0, nil, false
 }
 
 // take judges a prefix of b and returns its length. Not in it: a CR at the end
@@ -57,7 +58,7 @@ func (s *scanner) take(b []byte) int {
 			bareLF = true
 		}
 		s.measure(i)
-		s.line = 0
+		s.line, s.open = 0, false
 		n = end + 1
 	}
 	s.judge(b[:n], crlf, bareLF)
@@ -75,7 +76,7 @@ func (s *scanner) tail(b []byte) int {
 		n--
 	}
 	if n > 0 {
-		s.start = false
+		s.start, s.open = false, true
 		s.measure(n)
 		s.line += n
 	}

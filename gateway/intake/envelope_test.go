@@ -238,16 +238,15 @@ func TestPriorityLowered(t *testing.T) {
 func TestCapabilities(t *testing.T) {
 	always := []string{"PIPELINING", "SIZE 26214400", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "FUTURERELEASE 86400 ", "DELIVERBY", "MT-PRIORITY"}
 	for _, row := range []struct {
-		m         mode
-		trusted   bool
-		yes, no   []string
-		startsTLS bool
+		m       mode
+		trusted bool
+		yes, no []string
 	}{
-		{plain, true, []string{"STARTTLS", "AUTH PLAIN LOGIN"}, nil, false},
-		{plain, false, []string{"STARTTLS"}, []string{"AUTH"}, false},
-		{startTLS, false, []string{"AUTH PLAIN LOGIN"}, []string{"STARTTLS"}, true},
-		{implicit, false, []string{"AUTH PLAIN LOGIN"}, []string{"STARTTLS"}, false},
-		{authTLS, false, nil, []string{"AUTH", "STARTTLS", "BINARYMIME"}, false},
+		{plain, true, []string{"STARTTLS", "AUTH PLAIN LOGIN"}, nil},
+		{plain, false, []string{"STARTTLS"}, []string{"AUTH"}},
+		{startTLS, false, []string{"AUTH PLAIN LOGIN"}, []string{"STARTTLS"}},
+		{implicit, false, []string{"AUTH PLAIN LOGIN"}, []string{"STARTTLS"}},
+		{authTLS, false, nil, []string{"AUTH", "STARTTLS", "BINARYMIME"}},
 	} {
 		srv := newServer(row.m, &outbox{})
 		if !row.trusted {

@@ -40,7 +40,12 @@ func (s *Store) Accept(ctx context.Context, m *gateway.Message, c gateway.Conten
 	if err != nil {
 		return nil, err
 	}
-	a.apply = func() { s.applyAccept(m, deliveries, a.record[0].at, a.record[0].size()) }
+	a.apply = func() {
+		if c.File != nil {
+			s.claimOrStop(m.ID)
+		}
+		s.applyAccept(m, deliveries, a.record[0].at, a.record[0].size())
+	}
 	s.log.submit(&a.submission)
 	s.warm(deliveries)
 	if err := <-a.done; err != nil {
@@ -49,6 +54,13 @@ func (s *Store) Accept(ctx context.Context, m *gateway.Message, c gateway.Conten
 	}
 	s.noteWork()
 	return deliveries, nil
+}
+
+// claimOrStop names a large file while its record is applied.
+func (s *Store) claimOrStop(id gateway.ID) {
+	if err := s.claim(id); err != nil {
+		s.stopOn(fatal{err})
+	}
 }
 
 func (a *acceptance) release() {

@@ -202,7 +202,7 @@ func (m *mailboxes) written(done []dirtyBox) {
 
 // writeCapture stores the captured sums and last of all the positions.
 func (s *Store) writeCapture(c *capture) error {
-	if err := s.journal.flush(); err != nil {
+	if err := errors.Join(s.journal.flush(), s.syncClaims()); err != nil {
 		return err
 	}
 	return s.db.Update(func(tx *bbolt.Tx) error {

@@ -35,7 +35,7 @@ func (s *Store) storeContent(a *acceptance, m *gateway.Message, c gateway.Conten
 		}
 		undo = func(cause error) {
 			if errors.Is(cause, gateway.ErrFull) {
-				s.opt.disk.Remove(s.largePath(m.ID))
+				s.opt.disk.Remove(s.largePath(m.ID) + newSuffix)
 			}
 		}
 		a.buf = binary.AppendUvarint(append(a.buf, contentFile), uint64(f.size))

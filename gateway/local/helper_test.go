@@ -25,11 +25,17 @@ func testOptions(dir string) Options {
 
 func mustOpen(t testing.TB, o Options) *Store {
 	t.Helper()
+	s := mustOpenUnmanaged(t, o)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func mustOpenUnmanaged(t testing.TB, o Options) *Store {
+	t.Helper()
 	s, err := Open(o)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	t.Cleanup(func() { s.Close() })
 	return s
 }
 

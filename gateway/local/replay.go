@@ -5,10 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
-
-	"tidepost/gateway"
 )
 
 // replay brings memory from the checkpoint's positions to the ends of both
@@ -105,11 +101,15 @@ func (r *replayer) message(at place, typ byte, payload []byte) error {
 	if typ != recordMessage {
 		return nil
 	}
-	m, _, err := decodeMessageRecord(payload)
+	m, content, err := decodeMessageRecord(payload)
 	if err != nil {
 		return r.undecodable(at, err)
 	}
-	r.store.seenLarge(m.ID)
+	if len(content) > 0 && content[0] == contentFile {
+		if err := r.store.reclaim(m.ID); err != nil {
+			return err
+		}
+	}
 	deliveries := newDeliveries(m)
 	r.store.applyAccept(m, deliveries, at, int64(len(payload))+recordHeader)
 	return r.store.err()
@@ -159,32 +159,5 @@ func (s *Store) quarantine(log *segments, n uint32, f file, off, length int64) {
 func (s *Store) quarantineSegment(log *segments, n uint32, cause error) error {
 	s.quarantined.Add(1)
 	s.opt.Log.Error("a segment cannot be read; it stays where it is", "segment", log.path(n), "error", cause)
-	return nil
-}
-
-// seenLarge remembers that a large file is named by a record of the log's tail.
-func (s *Store) seenLarge(id gateway.ID) {
-	if s.large != nil {
-		s.large[id] = true
-	}
-}
-
-// sweepLarge removes what a crash left in large/: temporary files, and files
-// whose record never reached the log. A file from before the log's replayed
-// tail has its record in front of it.
-func (s *Store) sweepLarge(tailBegan time.Time) error {
-	names, err := os.ReadDir(s.dir("large"))
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		id, err := gateway.ParseID(n.Name())
-		temporary := strings.HasSuffix(n.Name(), ".tmp")
-		if temporary || err == nil && !s.large[id] && id.Time().After(tailBegan) {
-			if err := s.opt.disk.Remove(filepath.Join(s.dir("large"), n.Name())); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }

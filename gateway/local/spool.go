@@ -10,9 +10,11 @@ import (
 	"tidepost/gateway"
 )
 
-// spoolFile is the content of a large message on its way in: a temporary file
-// in large/ that takes the message's id as its name when the message is
-// accepted.
+// spoolFile is the content of a large message on its way in. It begins as
+// NUMBER.tmp in large/; Accept makes it durable as ID.new, writes the record
+// that names it, and then calls it ID. The last renaming is synced before a
+// checkpoint passes the record, so that after a crash an ID.new without a
+// record in the replayed tail has none at all and can go.
 type spoolFile struct {
 	store *Store
 	file  file
@@ -40,6 +42,47 @@ func (s *Store) Spool() (gateway.SpoolFile, error) {
 }
 
 func (s *Store) largePath(id gateway.ID) string { return filepath.Join(s.dir("large"), id.String()) }
+
+// newSuffix marks a large file whose record may not have been written.
+const newSuffix = ".new"
+
+// claim gives a large file its name, after its record was written.
+func (s *Store) claim(id gateway.ID) error {
+	s.claimed.Store(true)
+	return s.opt.disk.Rename(s.largePath(id)+newSuffix, s.largePath(id))
+}
+
+// reclaim is claim when the record is replayed: it may have been done before.
+func (s *Store) reclaim(id gateway.ID) error {
+	if err := s.claim(id); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// syncClaims makes the names durable that claim gave.
+func (s *Store) syncClaims() error {
+	if !s.claimed.Swap(false) {
+		return nil
+	}
+	return s.opt.disk.SyncDir(s.dir("large"))
+}
+
+// sweepLarge removes what a crash left in large/, when the logs are replayed.
+func (s *Store) sweepLarge() error {
+	names, err := os.ReadDir(s.dir("large"))
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if ext := filepath.Ext(n.Name()); ext == ".tmp" || ext == newSuffix {
+			if err := s.opt.disk.Remove(filepath.Join(s.dir("large"), n.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // spoolCheck is how many bytes may be written between two looks at the disk.
 const spoolCheck = 4 << 20
@@ -71,8 +114,7 @@ func (f *spoolFile) Discard() {
 	f.temp = ""
 }
 
-// keep makes the file durable under the id of its message. What it leaves
-// behind when it fails has no record and goes at the next start.
+// keep makes the file durable as ID.new.
 func (f *spoolFile) keep(id gateway.ID) error {
 	if f.err != nil {
 		return f.err
@@ -80,7 +122,7 @@ func (f *spoolFile) keep(id gateway.ID) error {
 	if f.temp == "" {
 		return errors.New("accepting a message: its file was given away before")
 	}
-	disk, path := f.store.opt.disk, f.store.largePath(id)
+	disk, path := f.store.opt.disk, f.store.largePath(id)+newSuffix
 	err := f.file.Sync()
 	if err != nil {
 		return fatal{err}

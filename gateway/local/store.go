@@ -56,7 +56,7 @@ type Store struct {
 	stopped atomic.Pointer[error] // why nothing is taken any more
 
 	quarantined atomic.Int64
-	large       map[gateway.ID]bool // while opening: large files named by the log's tail
+	claimed     atomic.Bool // large files got names that are not synced
 }
 
 var (
@@ -77,7 +77,6 @@ func Open(opt Options) (*Store, error) {
 		sums:     newSums(),
 		settings: &settings{values: make(map[string][]byte), changed: make(map[string]bool)},
 		cursors:  &cursors{places: make(map[string]place)},
-		large:    make(map[gateway.ID]bool),
 	}
 	if err := s.open(); err != nil {
 		s.abandon()
@@ -113,10 +112,9 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if err := s.sweepLarge(s.tailBegan(from)); err != nil {
+	if err := s.sweepLarge(); err != nil {
 		return err
 	}
-	s.large = nil
 	return s.startWriters(from, ends)
 }
 
@@ -217,16 +215,6 @@ func be32(b []byte) uint32 {
 		return 0
 	}
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-}
-
-// tailBegan returns when the oldest record that was replayed may have been
-// made.
-func (s *Store) tailBegan(from positions) time.Time {
-	info, err := os.Stat(s.dir("state.db"))
-	if err != nil || from.log == 0 {
-		return time.Time{}
-	}
-	return info.ModTime().Add(-time.Hour)
 }
 
 // startWriters begins a new segment in each log and the work in the background.

@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tidepost/gateway"
+)
+
+// explanation is the answer of GET /api/v1/explain/{subject}: sentences for
+// people, and the fields that they were made from.
+type explanation struct {
+	Subject     string          `json:"subject"`
+	Sentences   []string        `json:"sentences"`
+	Deliveries  []deliveryDoc   `json:"deliveries"`
+	Entries     []entryDoc      `json:"entries"`
+	Events      []eventDoc      `json:"events"` // the newest, oldest first
+	ClassReason string          `json:"class_reason,omitempty"`
+	Notes       []string        `json:"notes,omitempty"` // control headers that were ignored
+	Gates       []gatesDoc      `json:"gates,omitempty"`
+	Paused      []pauseDoc      `json:"paused,omitempty"`
+	Destination *destinationDoc `json:"destination,omitempty"`
+	Mode        string          `json:"mode,omitempty"`
+	Warning     string          `json:"warning,omitempty"`
+}
+
+// eventDoc is an event as it is sent.
+type eventDoc struct {
+	ID       string    `json:"id"`
+	At       time.Time `json:"at"`
+	Kind     string    `json:"kind"`
+	Delivery string    `json:"delivery,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	Detail   string    `json:"detail,omitempty"`
+	Actor    string    `json:"actor,omitempty"`
+}
+
+// Bounds of an explanation.
+const (
+	maxExplained = 100 // deliveries
+	maxEvents    = 200
+	maxHistories = 5    // messages whose history is read for an address
+	maxDetail    = 4096 // bytes
+)
+
+// explain answers GET /api/v1/explain/{subject}: an address, a delivery, or a
+// message with one recipient.
+func (s *Server) explain(c *call) (any, error) {
+	b, err := s.browser()
+	if err != nil {
+		return nil, err
+	}
+	subject := c.PathValue("subject")
+	x := &explanation{Subject: subject, Sentences: []string{}, Deliveries: []deliveryDoc{}, Entries: []entryDoc{}, Events: []eventDoc{}}
+	x.Mode = s.info().Mode
+	x.Warning = warning(x.Mode)
+	if id, ok := explainedDelivery(subject); ok {
+		err = s.explainDelivery(c.Context(), b, x, id)
+	} else {
+		err = s.explainAddress(c.Context(), b, x, subject)
+	}
+	return x, err
+}
+
+// explainedDelivery reads a delivery's id, or a message's for its first one.
+func explainedDelivery(subject string) (gateway.DeliveryID, bool) {
+	if id, err := gateway.ParseDeliveryID(subject); err == nil {
+		return id, true
+	}
+	id, err := gateway.ParseID(subject)
+	return gateway.DeliveryID{Message: id}, err == nil
+}
+
+func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *explanation, id gateway.DeliveryID) error {
+	r, err := s.find(ctx, b, id)
+	if err != nil {
+		return missing(err, "delivery "+id.String())
+	}
+	d := r.delivery
+	x.Deliveries = append(x.Deliveries, newDeliveryDoc(r))
+	last, err := s.tellHistory(ctx, b, x, id)
+	if err != nil {
+		return err
+	}
+	x.say(standing(d, s.now(), last))
+	x.sayActors()
+	if d.State == gateway.Waiting {
+		if err := s.tellStops(ctx, x, r); err != nil {
+			return err
+		}
+	}
+	if d.Attempts > 0 && d.State == gateway.Waiting {
+		x.say(with("It was tried "+plural(int64(d.Attempts), "time", "times")+".", reply(d)))
+	}
+	m, _, err := b.Message(ctx, id.Message)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	x.ClassReason, x.Notes = m.ClassReason, m.Notes
+	x.say(fmt.Sprintf("It is %s mail by this mark: %s.", m.Class, mark(m.ClassReason)))
+	for _, n := range m.Notes {
+		x.say("Ignored: " + mark(n) + ".")
+	}
+	return nil
+}
+
+func (x *explanation) say(sentence string) { x.Sentences = append(x.Sentences, sentence) }
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, gateway.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// tellHistory adds the events of a delivery and returns when the last was.
+func (s *Server) tellHistory(ctx context.Context, b gateway.Browser, x *explanation, id gateway.DeliveryID) (last time.Time, err error) {
+	events, err := b.History(ctx, id.Message)
+	if err != nil {
+		return last, ignoreMissing(err)
+	}
+	for i := range events {
+		if e := &events[i]; e.Delivery != nil && e.Delivery.ID == id {
+			x.Events = append(x.Events, newEventDoc(e))
+			last = e.At
+		}
+	}
+	x.Events = x.Events[max(0, len(x.Events)-maxEvents):]
+	return last, nil
+}
+
+// sayActors says what people did.
+func (x *explanation) sayActors() {
+	for _, e := range x.Events {
+		if e.Actor != "" {
+			x.say(fmt.Sprintf("%s: %s by %s%s", at(e.At), e.Kind, mark(e.Actor), noted(e.Detail)))
+		}
+	}
+}
+
+func noted(detail string) string {
+	if detail == "" {
+		return "."
+	}
+	return ": " + mark(shorten(detail, maxDetail))
+}
+
+func newEventDoc(e *gateway.Event) eventDoc {
+	doc := eventDoc{ID: e.ID(), At: utc(e.At), Kind: string(e.Kind), Reason: e.Reason, Detail: shorten(e.Detail, maxDetail), Actor: e.Actor}
+	if e.Delivery != nil {
+		doc.Delivery = e.Delivery.ID.String()
+	}
+	return doc
+}
