@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -111,7 +112,7 @@ func (d DeliveryID) String() string {
 
 // Compare orders deliveries by message, then by ordinal.
 func (d DeliveryID) Compare(o DeliveryID) int {
-	if c := strings.Compare(string(d.Message[:]), string(o.Message[:])); c != 0 {
+	if c := bytes.Compare(d.Message[:], o.Message[:]); c != 0 {
 		return c
 	}
 	return int(int64(d.Ordinal) - int64(o.Ordinal))

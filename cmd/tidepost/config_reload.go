@@ -11,7 +11,7 @@ import (
 var notInForce = []string{
 	"http.public", "http.public_url", "webhook", "hooks", "feedback",
 	"policy.explore", "policy.arms", "policy.momentum", "policy.tracking",
-	"policy.evidence", "policy.sensitive", "policy.max_drop",
+	"policy.evidence", "policy.sensitive",
 }
 
 // warnings names what was written and has no effect in this version, and what

@@ -19,6 +19,7 @@ import (
 	"tidepost/gateway/admin"
 	"tidepost/gateway/intake"
 	"tidepost/gateway/local"
+	"tidepost/scheduler/throttle"
 )
 
 // server is the running gateway: everything that serve wires together. Fields
@@ -35,7 +36,8 @@ type server struct {
 	admin     *admin.Server
 	listeners []namedListener
 	cert      atomic.Pointer[tls.Certificate]
-	rules     rulesCache
+	rules     derived[*gateway.Rules]
+	limits    derived[throttle.Limits]
 }
 
 // namedListener is an open port and what serves it.
@@ -47,8 +49,7 @@ type namedListener struct {
 
 // runServe runs the gateway until ctx ends.
 func runServe(ctx context.Context, cfg *Config, warnings []string, stdout, stderr io.Writer) error {
-	s := &server{stdout: stdout, log: slog.New(slog.NewTextHandler(stderr, nil))}
-	s.config.Store(cfg)
+	s := newServer(cfg, stdout, stderr)
 	for _, w := range warnings {
 		s.log.Warn(w)
 	}
@@ -59,6 +60,12 @@ func runServe(ctx context.Context, cfg *Config, warnings []string, stdout, stder
 	s.announce()
 	err := s.run(ctx)
 	return errors.Join(err, s.close())
+}
+
+func newServer(cfg *Config, stdout, stderr io.Writer) *server {
+	s := &server{stdout: stdout, log: slog.New(slog.NewTextHandler(stderr, nil))}
+	s.config.Store(cfg)
+	return s
 }
 
 // open prepares every part; nothing is served yet.
@@ -209,6 +216,7 @@ func (s *server) reload() {
 	}
 	s.config.Store(next)
 	s.rules.forget()
+	s.limits.forget()
 	s.smtp.SetCredentials(credentials(next))
 	s.admin.SetTokens(tokens)
 	s.log.Info("configuration reloaded", "changed", changed)

@@ -27,11 +27,7 @@ func (s *server) openGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limits := func(name string) throttle.Limits {
-		d := s.config.Load().Destination(name)
-		return throttle.Limits{Connections: d.Connections, MessagesPerConnection: d.MessagesPerConnection,
-			Rate: d.Rate.PerSecond, RateMax: d.RateMax.PerSecond}
-	}
+	limits := s.limitsOf
 	s.gateway = &gateway.Gateway{
 		Store: s.store, Log: s.log, Hostname: hostname,
 		Reader:    &content.Reader{Hostname: hostname},
@@ -115,33 +111,50 @@ func ownAddresses() []netip.Addr {
 	return own
 }
 
-// rulesCache keeps each tenant's rules as the scheduler wants them.
-type rulesCache struct {
+// derived keeps what the configuration says of one name in the form that is
+// asked for with every message. A reload forgets it.
+type derived[T any] struct {
 	mu    sync.RWMutex
-	rules map[string]*gateway.Rules // guarded by mu
+	known map[string]T // guarded by mu
 }
 
-func (r *rulesCache) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.rules = nil
+// derivedMost bounds how many names are kept: destinations are as many as the
+// domains that mail goes to.
+const derivedMost = 10_000
+
+func (d *derived[T]) of(name string, derive func() T) T {
+	d.mu.RLock()
+	v, ok := d.known[name]
+	d.mu.RUnlock()
+	if ok {
+		return v
+	}
+	v = derive()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known == nil || len(d.known) >= derivedMost {
+		d.known = map[string]T{}
+	}
+	d.known[name] = v
+	return v
+}
+
+func (d *derived[T]) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known = nil
 }
 
 func (s *server) rulesFor(tenant string) *gateway.Rules {
-	s.rules.mu.RLock()
-	rules := s.rules.rules[tenant]
-	s.rules.mu.RUnlock()
-	if rules != nil {
-		return rules
-	}
-	rules = newRules(s.config.Load().PolicyFor(tenant))
-	s.rules.mu.Lock()
-	defer s.rules.mu.Unlock()
-	if s.rules.rules == nil {
-		s.rules.rules = map[string]*gateway.Rules{}
-	}
-	s.rules.rules[tenant] = rules
-	return rules
+	return s.rules.of(tenant, func() *gateway.Rules { return newRules(s.config.Load().PolicyFor(tenant)) })
+}
+
+func (s *server) limitsOf(destination string) throttle.Limits {
+	return s.limits.of(destination, func() throttle.Limits {
+		d := s.config.Load().Destination(destination)
+		return throttle.Limits{Connections: d.Connections, MessagesPerConnection: d.MessagesPerConnection,
+			Rate: d.Rate.PerSecond, RateMax: d.RateMax.PerSecond}
+	})
 }
 
 func newRules(p PolicyKeys) *gateway.Rules {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"time"
 
+	"tidepost/gateway"
 	"tidepost/gateway/intake"
 )
 
@@ -26,7 +28,7 @@ func (s *server) openSMTP(context.Context) error {
 		TrustedNetworks: Prefixes(c.SMTP.TrustedNetworks),
 		ProxyFrom:       Prefixes(c.SMTP.ProxyProtocolFrom),
 		Tenants:         func(name string) string { return s.tenant(name).Audience },
-		Submit:          s.gateway.Accept,
+		Submit:          s.submit,
 		Spool:           s.store.Spool,
 		MaxHold:         longestHold,
 		Log:             s.log,
@@ -46,6 +48,14 @@ func (s *server) openSMTP(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// submit accepts a message and measures how long its client waits.
+func (s *server) submit(ctx context.Context, m *gateway.Submission) (gateway.ID, error) {
+	start := time.Now()
+	id, err := s.gateway.Accept(ctx, m)
+	s.admin.Accepting().Observe(time.Since(start).Seconds())
+	return id, err
 }
 
 // loadCertificate reads the certificate anew; connections made from now on get

@@ -73,10 +73,11 @@ type limiter struct {
 func (l *limiter) wait(now time.Time, a netip.Addr) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	debt := l.full[network(a)].Sub(now)
-	if debt > failBurst*failEvery { // the clock went back
-		debt = failBurst * failEvery
+	until, ok := l.full[network(a)]
+	if !ok {
+		return 0
 	}
+	debt := min(until.Sub(now), failBurst*failEvery) // more: the clock went back
 	return max(0, debt-(failBurst-1)*failEvery)
 }
 

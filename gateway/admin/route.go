@@ -138,7 +138,7 @@ func (s *Server) methods(routes map[string]route) http.HandlerFunc {
 func (s *Server) answer(rt route, c *call) {
 	v, err := rt.do(c)
 	if rt.role > Viewer {
-		s.log().Info("admin request", "by", c.who.Name, "method", rt.method, "path", shorten(c.URL.Path, 200), "error", err)
+		s.audit(rt, c, err)
 	}
 	if err != nil {
 		s.fail(c.w, c.Request, err)
@@ -156,6 +156,16 @@ func (s *Server) answer(rt route, c *call) {
 	default:
 		writeJSON(c.w, http.StatusOK, "application/json", v)
 	}
+}
+
+// audit logs what more than a viewer may ask. What was changed is in the history.
+func (s *Server) audit(rt route, c *call, err error) {
+	log := s.log().With("by", c.who.Name, "method", rt.method, "path", shorten(c.URL.Path, 200))
+	if err != nil {
+		log.Info("admin request refused", "error", shorten(err.Error(), 500))
+		return
+	}
+	log.Info("admin request")
 }
 
 // unhurried takes the deadlines off a request that may take long.

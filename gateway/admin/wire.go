@@ -140,10 +140,12 @@ func checkJSON(doc []byte) error {
 	var stack []*jsonLevel
 	for n := 0; ; n++ {
 		t, err := d.Token()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF && len(stack) > 0:
+			return io.ErrUnexpectedEOF
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 		if n > 0 && len(stack) == 0 {

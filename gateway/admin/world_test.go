@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -52,7 +53,7 @@ func newWorld(t *testing.T, set func(w *world)) *world {
 		Tenant: func(name string) gateway.Tenant { return gateway.Tenant{Name: name} },
 		Line:   func(domain string) string { return domain }, GiveUpTransactional: 24 * time.Hour, GiveUpBulk: 72 * time.Hour, Held: true,
 	}
-	w.Server = &Server{Gateway: g, Store: w.store, Info: func() Info { return Info{Version: "1", Mode: "mx", PolicyMode: "observe"} }}
+	w.Server = &Server{Gateway: g, Store: w.store, Log: slog.New(slog.DiscardHandler), Info: func() Info { return Info{Version: "1", Mode: "mx", PolicyMode: "observe"} }}
 	for _, r := range []Role{Viewer, Operator, Admin} {
 		w.tokens[r] = NewToken()
 		w.Tokens = append(w.Tokens, Token{"the-" + r.String(), HashToken(w.tokens[r]), r})

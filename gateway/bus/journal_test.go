@@ -12,12 +12,14 @@ import (
 	"tidepost/gateway"
 )
 
-// journal is a gateway.Journal in memory. Its cursors count events.
+// journal is a gateway.Journal in memory. Its cursors count events. Like the
+// one on disk it gives more than was asked for where a change ends later.
 type journal struct {
 	mu        sync.Mutex // guards all below
 	events    []gateway.Event
 	cursors   map[string]gateway.Cursor
 	committed chan struct{}
+	change    int  // events of one change; 0: one
 	most      int  // largest page asked for
 	failing   bool // nothing can be read or saved
 	forgetful bool // saved cursors are lost, as in a crash
@@ -39,7 +41,11 @@ func (j *journal) ReadEvents(_ context.Context, after gateway.Cursor, most int) 
 	j.reads++
 	j.most = max(j.most, most)
 	from := int(after.Offset)
-	to := min(from+most, len(j.events))
+	to := from + most
+	if j.change > 1 {
+		to = (to + j.change - 1) / j.change * j.change
+	}
+	to = min(to, len(j.events))
 	return slices.Clone(j.events[from:to]), gateway.Cursor{Segment: 1, Offset: uint32(to)}, nil
 }
 

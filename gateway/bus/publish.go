@@ -64,7 +64,19 @@ type publisher struct {
 
 // publish returns how many messages are done with, counted from the first:
 // they are in the stream, or were skipped.
-func (p *publisher) publish(ctx context.Context, msgs []*nats.Msg) (int, error) {
+func (p *publisher) publish(ctx context.Context, msgs []*nats.Msg) (done int, err error) {
+	for done < len(msgs) {
+		n, err := p.publishSome(ctx, msgs[done:min(done+pageSize, len(msgs))])
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// publishSome publishes what fits in a batch, as one where that pays.
+func (p *publisher) publishSome(ctx context.Context, msgs []*nats.Msg) (int, error) {
 	if p.batches && len(msgs) >= fewest {
 		err := p.batch(ctx, msgs)
 		if err == nil {

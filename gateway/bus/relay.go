@@ -21,13 +21,15 @@ const Reader = "nats"
 // events in one took 20 µs of CPU each, 100 took 90, and below some dozens
 // events are cheaper one by one, at 135 (embedded server, ext4).
 const (
-	pageSize    = 500                   // events read, and published, at a time
+	pageSize    = 500                   // events read, and published, at a time; a change's last ones may come on top
 	fewest      = 32                    // in a batch
 	linger      = 5 * time.Millisecond  // to let a page fill
 	longLinger  = 50 * time.Millisecond // the same, while events come by the dozen
 	resumePages = 20
 	firstWait   = 250 * time.Millisecond
 	longestWait = 15 * time.Second
+
+	manySilences = 3 // after as many tries without an answer the embedded server is suspect
 )
 
 // Relay publishes the journal's events to TIDEPOST_EVENTS. The package comment
@@ -47,10 +49,12 @@ type Relay struct {
 	page    []*nats.Msg // read and not yet acknowledged
 	next    gateway.Cursor
 	gauge   gauge
-	linger  time.Duration // after news, before reading
-	wait    time.Duration // before the next try; grows to longestWait
-	most    time.Duration // of wait; 0: longestWait
-	patient time.Duration // time for an answer; 0: ackTimeout
+
+	silences int           // tries in a row that got no answer
+	linger   time.Duration // after news, before reading
+	wait     time.Duration // before the next try; grows to longestWait
+	most     time.Duration // of wait; 0: longestWait
+	patient  time.Duration // time for an answer; 0: ackTimeout
 }
 
 // Run relays until ctx is done, and returns nil then. Whatever NATS or the
@@ -145,14 +149,27 @@ func (r *Relay) resume(ctx context.Context, last string) error {
 			return fmt.Errorf("reading the journal: %w", err)
 		}
 		if i := slices.IndexFunc(events, func(e gateway.Event) bool { return e.ID() == last }); i >= 0 {
-			_, r.next, err = r.Journal.ReadEvents(ctx, at, i+1)
-			return err
+			return r.resumeBehind(ctx, at, i+1)
 		}
 		if len(events) < pageSize {
 			break
 		}
 		at = next
 	}
+	return nil
+}
+
+// resumeBehind moves n events on from a place. The journal keeps the events of
+// one change together, so what it gives beyond n is still to be published.
+func (r *Relay) resumeBehind(ctx context.Context, at gateway.Cursor, n int) error {
+	events, next, err := r.Journal.ReadEvents(ctx, at, n)
+	if err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	if len(events) > n {
+		r.take(events[n:], next)
+	}
+	r.next = next
 	return nil
 }
 
@@ -209,6 +226,9 @@ func (r *Relay) advance(n int) {
 	clear(r.page[:n])
 	r.page = r.page[n:]
 	r.gauge.done(n)
+	if n > 0 {
+		r.silences = 0
+	}
 }
 
 // save stores how far the stream has everything.
@@ -235,7 +255,9 @@ func (r *Relay) stall(ctx context.Context, err error) {
 		r.log().Warn("events wait for NATS; mail does not", "error", err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
-		r.Conn.unanswered()
+		if r.silences++; r.silences >= manySilences { // a slow disk answers the second time
+			r.Conn.unanswered()
+		}
 	}
 	r.count(ctx)
 }

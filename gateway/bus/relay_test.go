@@ -36,6 +36,7 @@ func (r *rig) caughtUp() {
 
 func TestRelayKeepsOrder(t *testing.T) {
 	r := newRig(t, newJournal(history(120, 37)...))
+	r.journal.change = 3
 	r.start()
 	for _, e := range slices.Collect(slices.Chunk(history(2000, 37)[120:], 7)) {
 		r.journal.commit(e...)
@@ -66,14 +67,16 @@ func TestRelayKeepsOrder(t *testing.T) {
 func TestRelayAfterCrash(t *testing.T) {
 	for _, foreign := range []bool{false, true} {
 		for _, kept := range []int{0, 50, 130, 250} { // where the old cursor was found
-			t.Run(fmt.Sprint(foreign, kept), func(t *testing.T) { crash(t, foreign, kept) })
+			t.Run(fmt.Sprint(foreign, kept), func(t *testing.T) { crash(t, foreign, kept, 1) })
 		}
 	}
+	// The 250 events end in the midst of a change of 20.
+	t.Run("change", func(t *testing.T) { crash(t, false, 40, 20) })
 }
 
-func crash(t *testing.T, foreign bool, kept int) {
+func crash(t *testing.T, foreign bool, kept, change int) {
 	r := newRig(t, newJournal(history(250, 9)...))
-	r.journal.forgetful = true
+	r.journal.forgetful, r.journal.change = true, change
 	relay := r.start()
 	eventually(t, "everything is published", func() bool { return relay.Lag().Published == 250 })
 	r.stop()
@@ -248,5 +251,19 @@ func TestStreamAsCreated(t *testing.T) {
 			t.Errorf("stream %+v on %v, want %+v on disk, with batches", got, c.Storage, want)
 		}
 		s = Stream{MaxAge: 2 * time.Hour, Duplicates: 20 * time.Minute} // bytes stay
+	}
+}
+
+// A slow answer is no reason to restart the embedded server; none at all is.
+func TestRelaySuspectsASilentServer(t *testing.T) {
+	r := newRig(t, newJournal(history(10, 2)...))
+	r.server.suspected = make(chan struct{}, 1)
+	r.nats()
+	relay := &Relay{Journal: r.journal, Conn: r.conn}
+	for try := 1; try <= manySilences+1; try++ {
+		relay.stall(t.Context(), fmt.Errorf("publishing events: %w", context.DeadlineExceeded))
+		if got, want := len(r.server.suspected) == 1, try >= manySilences; got != want {
+			t.Errorf("after %d tries without an answer the server is suspected: %v", try, got)
+		}
 	}
 }

@@ -22,8 +22,8 @@ type network struct {
 	cred   *gateway.Credential
 }
 
-// newAccess compiles the lists. Credentials whose hash cannot be read are left
-// out of byName, so that nobody gets in by them; CheckHash tells in advance.
+// newAccess compiles the lists. A credential whose hash cannot be read lets nobody
+// in; CheckHash tells in advance.
 func newAccess(creds []gateway.Credential, trusted []netip.Prefix, fallback gateway.Credential) *access {
 	a := &access{trusted: masked(trusted), fallback: &fallback, byName: map[string]*gateway.Credential{}, dummy: dummyHash}
 	for i := range creds {
@@ -35,11 +35,7 @@ func newAccess(creds []gateway.Credential, trusted []netip.Prefix, fallback gate
 			}
 			continue
 		}
-		h, err := parseHash(c.PasswordHash)
-		if err != nil {
-			continue
-		}
-		if len(a.byName) == 0 {
+		if h, err := parseHash(c.PasswordHash); err == nil && len(a.byName) == 0 {
 			a.dummy = h.like()
 		}
 		a.byName[c.Name] = &c
@@ -85,8 +81,8 @@ func contains(list []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// SetCredentials replaces the credentials of all sessions that begin from now on,
-// and of all AUTH.
+// SetCredentials replaces the credentials. Sessions that run already are held to
+// them from their next MAIL on.
 func (s *Server) SetCredentials(creds []gateway.Credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

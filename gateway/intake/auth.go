@@ -123,6 +123,7 @@ func decodeAnswer(b []byte) ([]byte, error) {
 // authFailed answers a failed exchange, and the last one that is put up with.
 func (c *conn) authFailed(err error) {
 	c.failedAuth++
+	c.s.Metrics.AuthFailures.Add(1)
 	r := asReply(err)
 	if r == nil {
 		r = replyBadPassword

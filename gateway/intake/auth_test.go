@@ -92,7 +92,11 @@ func TestAuthReload(t *testing.T) {
 	srv := newServer(authTLS, &outbox{})
 	srv.Limits.MaxAuth = -1
 	c := dial(t, serve(t, srv), authTLS)
+	c.say(mail, "250")
 	srv.SetCredentials([]gateway.Credential{{Name: "ann", PasswordHash: HashPassword("new"), Tenant: "acme"}})
+	c.say("RCPT TO:<b@x.test>\r\n", "250") // what has begun goes on
+	c.say("RSET\r\n", "250")
+	c.say(mail, "530 5.7.0")
 	d := connect(t, c.raw.RemoteAddr().String(), authTLS)
 	d.want("220")
 	d.say("EHLO x.test\r\n", "250")

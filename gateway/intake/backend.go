@@ -33,11 +33,12 @@ type Extension interface {
 // session is one client's dealings: who it is, what it may do, and the
 // transaction at hand. It implements smtp.Session, smtp.AuthSession and Extension.
 type session struct {
-	s    *Server
-	ctx  context.Context
-	peer *peer
-	cred *gateway.Credential // nil: may not submit
-	user bool                // by AUTH
+	s      *Server
+	ctx    context.Context
+	peer   *peer
+	access *access             // what cred was found in
+	cred   *gateway.Credential // nil: may not submit
+	user   bool                // by AUTH
 
 	sub    *gateway.Submission // nil outside of a transaction
 	seen   map[string]struct{} // recipients so far, from manyRecipients on
@@ -65,9 +66,28 @@ func (s *Server) NewSession(c *smtp.Conn) (smtp.Session, error) {
 }
 
 func (s *Server) newSession(ctx context.Context, p *peer) *session {
-	t := &session{s: s, ctx: ctx, peer: p, cred: s.access.Load().of(p.addr)}
+	t := &session{s: s, ctx: ctx, peer: p}
+	t.renew()
 	t.body = body{budget: s.Budget, spool: s.Spool, wait: s.limits.BudgetTimeout}
 	return t
+}
+
+// renew looks the client up again when the lists have changed: who was removed, or
+// has another password now, has to leave.
+func (t *session) renew() {
+	a := t.s.access.Load()
+	if a == t.access {
+		return
+	}
+	t.access = a
+	if t.user {
+		if c := a.byName[t.cred.Name]; c != nil && c.PasswordHash == t.cred.PasswordHash && mayUse(c, t.peer.addr) {
+			t.cred = c
+			return
+		}
+		t.user = false
+	}
+	t.cred = a.of(t.peer.addr)
 }
 
 // AuthMechanisms implements smtp.AuthSession.
@@ -92,9 +112,9 @@ func (t *session) Auth(mech string) (sasl.Server, error) {
 }
 
 func (t *session) login(name, password string) error {
-	cred, err := t.s.gate.login(t.ctx, t.s.access.Load(), t.peer.addr, name, password)
+	t.renew()
+	cred, err := t.s.gate.login(t.ctx, t.access, t.peer.addr, name, password)
 	if err != nil {
-		t.s.Metrics.AuthFailures.Add(1)
 		t.s.log.Info("authentication failed", "client", t.peer.text, "name", t.s.show(name), "error", err)
 		return err
 	}
@@ -104,6 +124,9 @@ func (t *session) login(name, password string) error {
 
 // Allowed implements Extension. The answer names the key that would change it.
 func (t *session) Allowed() error {
+	if t.sub == nil {
+		t.renew()
+	}
 	if t.cred != nil {
 		return nil
 	}

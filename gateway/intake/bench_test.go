@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -97,6 +98,30 @@ func BenchmarkSession(b *testing.B) {
 				benchSessions(b, serveSink(b), sessions, size)
 			})
 		}
+	}
+}
+
+// BenchmarkDATA is the content of one message through the reader alone.
+func BenchmarkDATA(b *testing.B) {
+	for _, size := range []int{4 << 10, 40 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size>>10, "KB"), func(b *testing.B) {
+			body := benchBody(size)
+			c := &scriptConn{}
+			w := &wire{nc: c, buf: make([]byte, largeBuffer)}
+			d := &dataReader{in: w, scan: scanner{maxLine: 65536, maxBytes: -1}}
+			buf := make([]byte, size+1)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				c.pieces = append(c.pieces[:0], body)
+				d.reset()
+				w.beginContent(time.Minute, 500)
+				n, err := io.ReadFull(d, buf)
+				if err != io.ErrUnexpectedEOF || n < size-100 {
+					b.Fatal(n, err)
+				}
+			}
+		})
 	}
 }
 

@@ -178,6 +178,20 @@ func (c *client) want(prefixes ...string) {
 	}
 }
 
+// until reads replies through one that begins so.
+func (c *client) until(prefix string) {
+	c.t.Helper()
+	for {
+		got, err := c.reply()
+		if err != nil {
+			c.t.Fatalf("%v, want %q", err, prefix)
+		}
+		if strings.HasPrefix(got, prefix) {
+			return
+		}
+	}
+}
+
 func (c *client) say(s string, want ...string) {
 	c.t.Helper()
 	c.send(s)

@@ -27,7 +27,7 @@
 //     breaks, stalls or drips leaves nothing behind.
 //   - 250 is written only after Submit returned, that is after the message is
 //     durable.
-//   - Memory: an idle connection costs about 16 KiB with its stack; a message at
+//   - Memory: an idle connection costs about 12 KiB with its stack; a message at
 //     most 1 MiB, then a spool file; all messages together [Server.Budget]. A
 //     session that holds memory never waits for more (it goes to its spool file
 //     instead), so that waiting ones always get their turn.

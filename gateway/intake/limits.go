@@ -8,7 +8,7 @@ type Limits struct {
 	MaxMessageBytes int64 // content, without dot-stuffing; default 25 MiB
 	MaxRecipients   int   // in one transaction; default 1000
 	MaxConnections  int   // open at once; default 2000
-	MaxPerAddress   int   // open at once from one address outside TrustedNetworks; default 50
+	MaxPerAddress   int   // open at once from one address that is neither trusted nor a credential; default 50
 	MaxLine         int   // bytes of a line of text, without its CRLF; default 65536
 	MaxCommandLine  int   // bytes of a command, with its CRLF; default 2048
 	MaxAuthLine     int   // bytes of an AUTH command or answer (RFC 4954 §4); default 12288

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	smallBuffer = 4 << 10  // of an idle connection
-	largeBuffer = 32 << 10 // while content is read
-	maxSkip     = 1 << 20  // bytes of one malformed line that are read away before we hang up
+	smallBuffer  = 4 << 10  // of an idle connection
+	firstReplies = 512      // of replies, enough for EHLO's
+	largeBuffer  = 32 << 10 // while content is read
+	maxSkip      = 1 << 20  // bytes of one malformed line that are read away before we hang up
 )
 
 var (
@@ -199,6 +200,9 @@ func (c *wire) flush() error {
 	}
 	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
+	if cap(c.out) > smallBuffer { // a burst of commands does not cost memory for ever
+		c.out = make([]byte, 0, firstReplies)
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"tidepost/gateway"
 )
@@ -122,13 +123,15 @@ func (s *Server) audience(tenant string) string {
 // show is a name or address for the log: whole only where that was asked for.
 func (s *Server) show(name string) string {
 	if s.LogAddresses {
-		return name
+		return name[:min(len(name), maxName)]
 	}
-	local, domain, ok := strings.Cut(name, "@")
-	if !ok || local == "" {
-		return name[:min(1, len(name))] + "…"
+	local, domain, _ := strings.Cut(name, "@")
+	_, first := utf8.DecodeRuneInString(local)
+	short := local[:first] + "…"
+	if domain != "" {
+		short += "@" + domain[:min(len(domain), maxName)]
 	}
-	return local[:1] + "…@" + domain
+	return short
 }
 
 // Serve takes connections from l until ctx ends. Then idle clients are told 421,

@@ -123,7 +123,7 @@ func (c *conn) start() bool {
 	if !c.peer.addr.IsValid() {
 		c.peer.text = "unknown"
 	}
-	if !s.isTrusted(c.peer.addr) && !s.admit(c) {
+	if s.access.Load().of(c.peer.addr) == nil && !s.admit(c) {
 		s.Metrics.refuse(RefusedPerAddress)
 		if c.svc.implicit {
 			return false
@@ -140,7 +140,7 @@ func (c *conn) start() bool {
 		return false
 	}
 	c.in.buf = make([]byte, smallBuffer)
-	c.in.out = make([]byte, 0, 512)
+	c.in.out = make([]byte, 0, firstReplies)
 	c.reply(220, "", s.Hostname+" ESMTP Tidepost")
 	return true
 }

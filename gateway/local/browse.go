@@ -131,14 +131,14 @@ func (s *Store) searchJournal(n uint32, durable place, id gateway.ID) (events []
 	}
 	defer done()
 	for {
-		_, typ, payload, err := sc.next()
-		if err != nil || typ == 0 {
+		r, err := sc.next()
+		if err != nil || r.typ == 0 {
 			return events, err
 		}
-		if typ != recordChange || !bytes.Contains(payload, id[:]) {
+		if r.typ != recordChange || !bytes.Contains(r.payload, id[:]) {
 			continue
 		}
-		c, err := decodeChange(payload, nil)
+		c, err := decodeChange(r.payload, nil)
 		if err != nil {
 			continue
 		}
@@ -183,16 +183,21 @@ func (s *Store) searchLog(n uint32, durable place, id gateway.ID) (*gateway.Mess
 	}
 	defer done()
 	for {
-		off, typ, payload, err := sc.next()
-		if err != nil || typ == 0 {
+		r, err := sc.next()
+		if err != nil || r.typ == 0 {
 			return nil, gateway.Ref{}, err
 		}
-		if typ != recordMessage || len(payload) < 21 || gateway.ID(payload[5:21]) != id {
+		if r.typ != recordMessage || len(r.payload) < 21 || gateway.ID(r.payload[5:21]) != id {
 			continue
 		}
-		m, _, err := decodeMessageRecord(payload)
-		return m, gateway.Ref{Segment: n, Offset: uint32(off), Length: uint32(len(payload) + recordHeader)}, err
+		m, _, err := decodeMessageRecord(r.payload)
+		return m, refTo(n, &r), err
 	}
+}
+
+// refTo names a record of segment n.
+func refTo(n uint32, r *rawRecord) gateway.Ref {
+	return gateway.Ref{Segment: n, Offset: uint32(r.off), Length: uint32(r.end() - r.off)}
 }
 
 // Totals returns the sums of every campaign and of every tenant.

@@ -131,21 +131,21 @@ func (s *Store) readChanges(n uint32, offset, limit int64, words map[string]stri
 	}
 	defer done()
 	for {
-		off, typ, payload, err := sc.next()
+		r, err := sc.next()
 		if err != nil {
 			return 0, false, fmt.Errorf("reading the journal: %w", err)
 		}
-		if typ == 0 {
+		if r.typ == 0 {
 			return sc.off, true, nil
 		}
-		if typ != recordChange {
+		if r.typ != recordChange {
 			continue
 		}
-		c, err := decodeChange(payload, words)
+		c, err := decodeChange(r.payload, words)
 		if err != nil {
 			continue // replay or the scan that found it has reported it
 		}
-		if !visit(placeOf(n, uint32(off)), c) {
+		if !visit(placeOf(n, uint32(r.off)), c) {
 			return sc.off, false, nil
 		}
 	}

@@ -139,7 +139,6 @@ func merge(m *gateway.Mailbox, deliveries ...*gateway.Delivery) *gateway.Mailbox
 }
 
 // keepsNothing reports whether the state is the same as never having heard of
-// the mailbox.
-func keepsNothing(m *gateway.Mailbox) bool {
-	return len(m.Deliveries) == 0 && len(m.Profile) == 0 && m.Zone == "" && m.Gates.Len() == 0
-}
+// the mailbox. An empty state of a later revision is kept: if its revisions
+// began again, a change computed long ago could pass for a fresh one.
+func keepsNothing(m *gateway.Mailbox) bool { return m.Rev == 0 && len(m.Deliveries) == 0 }

@@ -69,17 +69,18 @@ func (r *replayer) segment(log *segments, n uint32, offset int64, last bool, app
 		r.damaged++
 		r.store.quarantine(log, n, sc.f, off, length)
 	}
+	sc.tail, sc.ordered = last, log.kind == kindJournal
 	for {
-		off, typ, payload, err := sc.next()
+		rec, err := sc.next()
 		if err != nil {
 			return 0, err
 		}
-		if typ == 0 {
+		if rec.typ == 0 {
 			break
 		}
 		r.records++
-		if err := apply(placeOf(n, uint32(off)), typ, payload); err != nil {
-			return 0, fmt.Errorf("record at %d of %s: %w", off, log.path(n), err)
+		if err := apply(placeOf(n, uint32(rec.off)), rec.typ, rec.payload); err != nil {
+			return 0, fmt.Errorf("record at %d of %s: %w", rec.off, log.path(n), err)
 		}
 	}
 	if last && sc.off < sc.limit {

@@ -12,18 +12,24 @@ import (
 // A segment is a file of records behind a header:
 //
 //	header  magic [8] · version u16 · kind u16 · number u32 · salt u32 · crc u32 · zeroes to 32
-//	record  salt u32 · length u32 · check u32 · type u8 · payload
+//	record  salt u32 · length u32 · check u32 · synced u32 · type u8 · payload
 //
 // The salt is random for each segment and stands before every record, so that
 // the next record can be found behind a damaged one, and so that nobody can
-// plant a record inside a mail's text. check is the CRC-32C of length, type and
-// the CRC-32C of the payload, begun with the salt: the long part is computed by
-// who makes the record, the short one by who places it. Zeroes end a segment.
+// plant a record inside a mail's text. check is the CRC-32C of length, synced,
+// type and the CRC-32C of the payload, begun with the salt: the long part is
+// computed by who makes the record, the short one by who places it. Zeroes end
+// a segment.
+//
+// synced is the offset up to which the segment was on disk when the record was
+// written. It tells rot from a torn end: damage before the synced of a later
+// record was whole once; damage behind all of them was never finished, and
+// nobody was told that it was.
 const (
 	segmentMagic   = "TIDESEG\x00"
 	segmentVersion = 1
 	segmentHeader  = 32
-	recordHeader   = 13
+	recordHeader   = 17
 
 	// maxRecord is more than any record needs: a message of MemoryLimit bytes
 	// with a thousand recipients, a mailbox with ten thousand deliveries.
@@ -36,6 +42,7 @@ const (
 	recordDictionary = 2 // log
 	recordChange     = 3 // journal
 	recordMove       = 4 // journal
+	recordEnd        = 5 // both: the last one of a clean end
 )
 
 // What a segment is part of.
@@ -92,7 +99,7 @@ func readSalt(f file, size int64, kind uint16) (uint32, error) {
 		return 0, errSegmentHeader
 	}
 	s := scanner{f: f, salt: binary.LittleEndian.Uint32(first[:]), off: segmentHeader, limit: size}
-	if _, _, err := s.recordAt(segmentHeader); err != nil || s.salt == 0 {
+	if _, err := s.recordAt(segmentHeader); err != nil || s.salt == 0 {
 		return 0, errSegmentHeader
 	}
 	return s.salt, nil
@@ -100,38 +107,51 @@ func readSalt(f file, size int64, kind uint16) (uint32, error) {
 
 // sealRecord fills in the header at the front of head for a record whose
 // payload (the rest of head and what follows it) has the given length and CRC.
-func sealRecord(head []byte, salt uint32, length int, crc uint32, typ byte) {
+func sealRecord(head []byte, salt uint32, length int, crc, synced uint32, typ byte) {
 	binary.LittleEndian.PutUint32(head, salt)
 	binary.LittleEndian.PutUint32(head[4:], uint32(length))
-	binary.LittleEndian.PutUint32(head[8:], recordCheck(salt, uint32(length), crc, typ))
-	head[12] = typ
+	binary.LittleEndian.PutUint32(head[12:], synced)
+	head[16] = typ
+	binary.LittleEndian.PutUint32(head[8:], recordCheck(head, crc))
 }
 
-func recordCheck(salt, length, crc uint32, typ byte) uint32 {
-	var b [9]byte
-	binary.LittleEndian.PutUint32(b[:], length)
-	binary.LittleEndian.PutUint32(b[4:], crc)
-	b[8] = typ
-	return crc32.Update(salt, castagnoli, b[:])
+// recordCheck computes the check of a record from its header and the CRC of its
+// payload.
+func recordCheck(head []byte, crc uint32) uint32 {
+	var b [13]byte
+	copy(b[:], head[4:8])
+	copy(b[4:], head[12:recordHeader])
+	binary.LittleEndian.PutUint32(b[9:], crc)
+	return crc32.Update(binary.LittleEndian.Uint32(head), castagnoli, b[:])
 }
 
 var errNoRecord = errors.New("no record here")
 
+// rawRecord is a record as it was read. Its payload is valid until the next one
+// is read.
+type rawRecord struct {
+	off     int64
+	typ     byte // 0: there is none
+	synced  int64
+	payload []byte
+}
+
+func (r *rawRecord) end() int64 { return r.off + recordHeader + int64(len(r.payload)) }
+
 // parseRecord reads the record at the front of b.
-func parseRecord(b []byte, salt uint32) (typ byte, payload []byte, err error) {
+func parseRecord(b []byte, salt uint32) (r rawRecord, err error) {
 	if len(b) < recordHeader || binary.LittleEndian.Uint32(b) != salt {
-		return 0, nil, errNoRecord
+		return r, errNoRecord
 	}
 	length := binary.LittleEndian.Uint32(b[4:])
-	if length > maxRecord || int64(length) > int64(len(b)-recordHeader) {
-		return 0, nil, errNoRecord
+	if length > maxRecord || int64(length) > int64(len(b)-recordHeader) || b[16] == 0 {
+		return r, errNoRecord
 	}
-	payload = b[recordHeader : recordHeader+int(length)]
-	crc := crc32.Checksum(payload, castagnoli)
-	if recordCheck(salt, length, crc, b[12]) != binary.LittleEndian.Uint32(b[8:]) {
-		return 0, nil, errNoRecord
+	payload := b[recordHeader : recordHeader+int(length)]
+	if recordCheck(b, crc32.Checksum(payload, castagnoli)) != binary.LittleEndian.Uint32(b[8:]) {
+		return r, errNoRecord
 	}
-	return b[12], payload, nil
+	return rawRecord{typ: b[16], synced: int64(binary.LittleEndian.Uint32(b[12:])), payload: payload}, nil
 }
 
 // scanner reads the records of a segment one after another.
@@ -141,8 +161,11 @@ type scanner struct {
 	off   int64 // of the next record
 	limit int64 // nothing is read at or behind it
 
-	// damaged is told of every stretch that holds bytes but no record, with a
-	// whole record behind it.
+	// tail is set where the end of the segment may be torn, ordered where
+	// nothing may be used behind a tear.
+	tail, ordered bool
+
+	// damaged, where set, is told of every stretch that was whole once.
 	damaged func(off, length int64)
 
 	buf  []byte // of the bytes from base on
@@ -171,57 +194,78 @@ func (s *scanner) window(off int64, n int) ([]byte, error) {
 }
 
 // recordAt reads the record at off. errNoRecord says that there is none.
-func (s *scanner) recordAt(off int64) (typ byte, payload []byte, err error) {
+func (s *scanner) recordAt(off int64) (rawRecord, error) {
 	h, err := s.window(off, recordHeader)
 	if err != nil {
-		return 0, nil, err
+		return rawRecord{}, err
 	}
 	if len(h) < recordHeader || binary.LittleEndian.Uint32(h) != s.salt {
-		return 0, nil, errNoRecord
+		return rawRecord{}, errNoRecord
 	}
 	length := binary.LittleEndian.Uint32(h[4:])
 	if length > maxRecord || int64(length) > s.limit-off-recordHeader {
-		return 0, nil, errNoRecord
+		return rawRecord{}, errNoRecord
 	}
 	b, err := s.window(off, recordHeader+int(length))
 	if err != nil {
-		return 0, nil, err
+		return rawRecord{}, err
 	}
-	return parseRecord(b, s.salt)
+	r, err := parseRecord(b, s.salt)
+	r.off = off
+	return r, err
 }
 
-// next returns the next whole record and its offset; payload is valid until
-// the next call. At the end of the segment typ is 0 and off is behind the last
-// record.
-func (s *scanner) next() (off int64, typ byte, payload []byte, err error) {
-	typ, payload, err = s.recordAt(s.off)
+// next returns the next whole record. At the end of the segment its type is 0
+// and s.off is behind the last record.
+func (s *scanner) next() (rawRecord, error) {
+	r, err := s.recordAt(s.off)
 	if err == nil {
-		off = s.off
-		s.off += recordHeader + int64(len(payload))
-		return off, typ, payload, nil
+		s.off = r.end()
+		return r, nil
 	}
 	if !errors.Is(err, errNoRecord) {
-		return s.off, 0, nil, err
+		return r, err
 	}
-	off, typ, payload, err = s.resync(s.off)
-	if err != nil || typ == 0 {
-		return s.off, 0, nil, err
+	if r, err = s.resync(s.off); err != nil || r.typ == 0 {
+		return r, err
 	}
-	if s.damaged != nil {
-		s.damaged(s.off, off-s.off)
+	rot := true
+	if s.tail {
+		if rot, err = s.wasWhole(r); err != nil {
+			return rawRecord{}, err
+		}
+		if !rot && s.ordered {
+			return rawRecord{}, nil
+		}
 	}
-	s.off = off + recordHeader + int64(len(payload))
-	return off, typ, payload, nil
+	if rot && s.damaged != nil {
+		s.damaged(s.off, r.off-s.off)
+	}
+	s.off = r.off
+	return s.next()
 }
 
-// resync looks for the next whole record behind from; typ is 0 if there is none.
-func (s *scanner) resync(from int64) (off int64, typ byte, payload []byte, err error) {
+// wasWhole reports whether what is damaged at s.off was on disk once: whether r
+// or a record behind it says so.
+func (s *scanner) wasWhole(r rawRecord) (bool, error) {
+	ahead := scanner{f: s.f, salt: s.salt, off: r.off, limit: s.limit}
+	for {
+		r, err := ahead.next()
+		if err != nil || r.typ == 0 || r.synced > s.off {
+			return r.typ != 0, err
+		}
+	}
+}
+
+// resync looks for the next whole record behind from; its type is 0 if there is
+// none.
+func (s *scanner) resync(from int64) (rawRecord, error) {
 	var salt [4]byte
 	binary.LittleEndian.PutUint32(salt[:], s.salt)
-	for off = from + 1; off < s.limit; {
+	for off := from + 1; off < s.limit; {
 		b, err := s.window(off, 256<<10)
 		if err != nil {
-			return 0, 0, nil, err
+			return rawRecord{}, err
 		}
 		i := bytes.Index(b, salt[:])
 		if i < 0 {
@@ -229,14 +273,10 @@ func (s *scanner) resync(from int64) (off int64, typ byte, payload []byte, err e
 			continue
 		}
 		off += int64(i)
-		typ, payload, err = s.recordAt(off)
-		if err == nil {
-			return off, typ, payload, nil
-		}
-		if !errors.Is(err, errNoRecord) {
-			return 0, 0, nil, err
+		if r, err := s.recordAt(off); err == nil || !errors.Is(err, errNoRecord) {
+			return r, err
 		}
 		off++
 	}
-	return 0, 0, nil, nil
+	return rawRecord{}, nil
 }

@@ -175,11 +175,11 @@ func (s *segments) read(r gateway.Ref) (typ byte, payload []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	typ, payload, err = parseRecord(b, seg.salt)
+	record, err := parseRecord(b, seg.salt)
 	if err != nil {
 		return 0, nil, fmt.Errorf("record at %d of %s: %w", r.Offset, s.path(r.Segment), gateway.ErrDamaged)
 	}
-	return typ, payload, nil
+	return record.typ, record.payload, nil
 }
 
 // scan returns a scanner over segment n from offset on, up to limit (0: its

@@ -138,6 +138,11 @@ func (w *writer) flush() error {
 // close waits until everything handed in is on disk; later submissions get
 // ErrStopped.
 func (w *writer) close() {
+	end := &submission{done: make(chan error, 1), records: []record{{head: make([]byte, recordHeader), typ: recordEnd}}}
+	if w.flush() == nil { // so that the end is written when the rest is on disk
+		w.submit(end)
+		<-end.done
+	}
 	w.refuse(fmt.Errorf("%w: it was closed", gateway.ErrStopped))
 	w.nudge()
 	<-w.gone
@@ -299,7 +304,7 @@ func (w *writer) place(s *submission) {
 	for i := range s.records {
 		r := &s.records[i]
 		length := int(r.size()) - recordHeader
-		sealRecord(r.head, w.seg.salt, length, r.crc, r.typ)
+		sealRecord(r.head, w.seg.salt, length, r.crc, w.syncedOffset(), r.typ)
 		r.at = placeOf(w.seg.number, uint32(w.seg.off))
 		w.bufs = append(w.bufs, r.head)
 		if len(r.body) > 0 {
@@ -308,6 +313,9 @@ func (w *writer) place(s *submission) {
 		w.seg.off += r.size()
 	}
 }
+
+// syncedOffset returns how much of the segment is on disk.
+func (w *writer) syncedOffset() uint32 { return place(w.durable.Load()).offset() }
 
 // put writes the placed records, the first of which lies at start.
 func (w *writer) put(start int64) error {

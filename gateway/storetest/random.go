@@ -33,6 +33,7 @@ type trial struct {
 	store gateway.Store
 	boxes []*box
 
+	dying atomic.Bool // errors are to be expected
 	mu    sync.Mutex
 	texts map[gateway.ID]string // guarded by mu: content of every message tried
 	count atomic.Int64          // makes things different from one another
@@ -78,10 +79,12 @@ func (x *trial) round(rng *rand.Rand) {
 	}
 	c, dies := x.store.(crasher)
 	if dies = dies && rng.IntN(4) > 0; dies {
+		x.dying.Store(true)
 		c.Crash()
 	}
 	quit.Store(true)
 	wg.Wait()
+	x.dying.Store(false)
 	if !dies {
 		end(x.store)
 		for _, b := range x.boxes {
@@ -103,7 +106,7 @@ func (x *trial) work(rng *rand.Rand, own []*box, quit *atomic.Bool) {
 		} else {
 			err = x.changeOne(rng, own[rng.IntN(len(own))])
 		}
-		if errors.Is(err, gateway.ErrStopped) {
+		if errors.Is(err, gateway.ErrStopped) || err != nil && x.dying.Load() {
 			return
 		}
 		if err != nil {
@@ -162,7 +165,7 @@ func (x *trial) send(rng *rand.Rand, m *gateway.Message, text string) ([]*gatewa
 	}
 	defer f.Discard()
 	if _, err := f.Write([]byte(text)); err != nil {
-		return nil, fmt.Errorf("%w: %w", gateway.ErrStopped, err)
+		return nil, err
 	}
 	return x.store.Accept(ctx, m, gateway.Content{File: f, Size: m.Size})
 }
@@ -198,7 +201,7 @@ func expected(m *gateway.Message) (ds []*gateway.Delivery) {
 func (x *trial) changeOne(rng *rand.Rand, b *box) error {
 	m, err := x.store.Mailbox(ctx, key(b.n))
 	if err != nil {
-		return fmt.Errorf("%w: %w", gateway.ErrStopped, err)
+		return err
 	}
 	if want := b.now().state; !same(m, want) {
 		return fmt.Errorf("mailbox %d is\n%s, want\n%s", b.n, show(m), show(want))
