@@ -24,6 +24,10 @@ soak:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+# Beside Postfix on this machine, with the harness of ../shared/bench.
+peers:
+	bash .ci/peers
+
 # gofmt, vet and the layer test; CI adds staticcheck and govulncheck.
 lint:
 	@unformatted="$$(gofmt -l cmd gateway scheduler suppression templates)"; \

@@ -43,7 +43,7 @@ func (s *memory) Accept(_ context.Context, m *Message, c Content) ([]*Delivery, 
 		d := &Delivery{
 			ID: DeliveryID{m.ID, uint32(i)}, Ref: ref, Mailbox: r.Mailbox, Address: r.Address, Tenant: m.Tenant,
 			Campaign: m.Campaign, List: m.List, Class: m.Class, Notify: r.Notify, Priority: m.Priority, Value: m.Value,
-			Accepted: m.Received, NotBefore: m.NotBefore, Deadline: m.Deadline, HardDeadline: m.By == ByReturn,
+			Accepted: m.Received, NotBefore: m.NotBefore, Deadline: m.Deadline, HardDeadline: m.HardDeadline || m.By == ByReturn,
 			Window: m.Window, HalfLife: m.HalfLife, Supersede: m.Supersede, Size: m.Size,
 		}
 		box := s.box(r.Mailbox)

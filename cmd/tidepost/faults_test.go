@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -73,7 +75,7 @@ func faults() []fault {
 	for i, f := range targets {
 		for j, what := range []string{"signal=SIGKILL", "error=EIO", "error=ENOSPC"} {
 			f.what = what
-			for _, f.when = range points(f.call, 3*i+j) {
+			for _, f.when = range f.points(3*i+j) {
 				all = append(all, f)
 			}
 		}
@@ -83,10 +85,10 @@ func faults() []fault {
 
 // points chooses which calls fail, so that short runs have early and late
 // ones of every kind.
-func points(call string, seed int) []int {
+func (f fault) points(seed int) []int {
 	most := 40
-	if call == "fallocate" || call == "renameat" || call == "fsync" {
-		most = 6 // a thread makes few of these
+	if f.call == "fallocate" || f.call == "renameat" || f.call == "fsync" || f.call == "fdatasync" && f.on == "index" {
+		most = 4 // a thread makes few of these
 	}
 	if os.Getenv("TESTING_FAULTS") != "all" {
 		return []int{1 + seed*3%(most/2), most/2 + 1 + seed*7%(most/2)}
@@ -107,7 +109,7 @@ func TestFaults(t *testing.T) {
 	var mu sync.Mutex
 	happened := map[string]bool{} // by kind; guarded by mu
 	t.Run("at", func(t *testing.T) {
-		slots := make(chan struct{}, 3) // at a time
+		slots := make(chan struct{}, 8) // at a time: they mostly wait
 		for i, f := range faults() {
 			t.Run(fmt.Sprintf("%s-%d", f.name(), f.when), func(t *testing.T) {
 				t.Parallel()
@@ -148,16 +150,13 @@ func (f fault) happens(t *testing.T, number int) (reached bool) {
 	p, err := start(t, setup{dir: dir, wrap: f.tracer(dir, trace), sets: sets})
 	if err == nil {
 		stop := l.start(p.smtp, 4)
-		eventually(3*time.Second, func() bool { return p.ended() || l.refused.Load() > 0 || f.injected(trace) })
+		eventually(2*time.Second, func() bool { return p.ended() || l.refused.Load() > 0 || f.injected(trace) })
 		time.Sleep(100 * time.Millisecond) // what comes after it
 		stop()
 		f.checkRefusing(t, p, l, trace)
 	}
 	reached = f.injected(trace) || p.ended() && err == nil && f.kills() || err != nil
 	p.kill()
-	if os.Getenv("DEBUGF") != "" {
-		t.Logf("reached %v err %v refused %d answered %d log:\n%s", reached, err, l.refused.Load(), l.len(), p.log)
-	}
 	if err != nil && !f.kills() && p.log.String() == "" {
 		t.Errorf("the start failed without a word: %v", err)
 	}
@@ -202,9 +201,11 @@ func (f fault) checkRefusing(t *testing.T, p *process, l *traffic, trace string)
 			t.Error("mail was refused after the failure and is taken again")
 		}
 	}
-	p.cmd.Process.Signal(os.Interrupt)
-	if err := p.wait(); err != nil && !p.ended() {
-		t.Errorf("SIGTERM after the failure: %v", err)
+	if f.when > 20 { // one of two: it takes a while
+		return
+	}
+	if p.terminate(); !p.ended() {
+		t.Error("SIGTERM after the failure did not end it")
 	}
 }
 

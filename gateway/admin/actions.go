@@ -107,7 +107,7 @@ func (s *Server) act(ctx context.Context, b gateway.Browser, a *action) (actionA
 		return sum, s.actOn(ctx, a, rows, &sum)
 	}
 	for from, ended := a.filter.begin(), false; !ended; {
-		part, err := s.scan(ctx, b, a.filter, from, maxLimit)
+		part, err := s.scan(ctx, b, a.filter, from, actionRows)
 		if err == nil {
 			err = s.actOn(ctx, a, part.rows, &sum)
 		}
@@ -118,6 +118,9 @@ func (s *Server) act(ctx context.Context, b gateway.Browser, a *action) (actionA
 	}
 	return sum, nil
 }
+
+// actionRows is how many deliveries are found before they are acted on.
+const actionRows = 20_000
 
 // actors is how many deliveries are acted on at a time: each waits for the disk,
 // and those that wait together share one sync.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -87,6 +88,7 @@ func (s *Server) listDeliveries(c *call) (any, error) {
 	}
 	var p page
 	if f.named() {
+		c.unhurried()
 		p, err = s.namedPage(c.Context(), b, f, q.Get("cursor"), limit)
 	} else {
 		p, err = s.scanPage(c.Context(), b, f, q.Get("cursor"), limit)
@@ -132,6 +134,7 @@ func (s *Server) scanPage(ctx context.Context, b gateway.Browser, f *filter, cur
 	if err != nil {
 		return page{}, err
 	}
+	s.remember(got.rows)
 	next := ""
 	if !got.ended {
 		next = got.next.cursor()
@@ -151,7 +154,7 @@ func (s *Server) count(ctx context.Context, b gateway.Browser, f *filter) (*int6
 	}
 	began := time.Now()
 	for from, ended := f.begin(), false; !ended; {
-		part, err := s.scan(ctx, b, f, from, maxLimit)
+		part, err := s.scan(ctx, b, f, from, math.MaxInt)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +177,8 @@ func (s *Server) getDelivery(c *call) (any, error) {
 	if err != nil {
 		return nil, notFound(err.Error())
 	}
-	r, err := s.find(c.Context(), b, id)
+	c.unhurried()
+	r, _, err := s.find(c.Context(), b, id)
 	if err != nil {
 		return nil, missing(err, "delivery "+id.String())
 	}

@@ -195,3 +195,37 @@ func TestCaptureWarns(t *testing.T) {
 		}
 	}
 }
+
+// TestFindingCosts counts searches of the files: deliveries that somebody was
+// shown need none, and many that nobody was need one scan.
+func TestFindingCosts(t *testing.T) {
+	w := newWorld(t, nil)
+	var ids []string
+	for i := range 20 {
+		d := w.submit(mail{to: []string{fmt.Sprintf("reader%d@x.test", i)}, notBefore: tomorrow()})
+		ids = append(ids, d[0].ID.String())
+	}
+	cost := func(target string, rows, searches int) {
+		t.Helper()
+		before := w.store.searches
+		if p := w.get(target); rows > 0 && len(p.Items) != rows {
+			t.Errorf("%s: %d rows, want %d", target, len(p.Items), rows)
+		}
+		if n := w.store.searches - before; n != searches {
+			t.Errorf("%s: %d searches, want %d", target, n, searches)
+		}
+	}
+	all := "/api/v1/deliveries?ids=" + strings.Join(ids, ",")
+	cost(all, 20, 0) // one scan
+	cost("/api/v1/deliveries?ids="+strings.Join(ids[:4], ","), 4, 4)
+	cost("/api/v1/deliveries/"+ids[0], 0, 1)
+	cost("/api/v1/deliveries", 20, 0)
+	cost(all, 20, 0)
+	cost("/api/v1/deliveries?ids="+strings.Join(ids[:4], ","), 4, 0)
+	cost("/api/v1/deliveries/"+ids[0], 0, 0)
+	cost("/api/v1/explain/"+ids[0], 0, 1)
+	w.ask(Operator, "POST", actions, `{"action":"drop","filter":{"ids":["`+ids[0]+`"]}}`, 200)
+	if a := w.get("/api/v1/deliveries/" + ids[0]); a.Status != 0 {
+		t.Errorf("%+v", a)
+	}
+}

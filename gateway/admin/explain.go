@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +40,8 @@ type eventDoc struct {
 const (
 	maxExplained = 100 // deliveries
 	maxEvents    = 200
-	maxHistories = 5    // messages whose history is read for an address
+	maxHistories = 5 // messages whose history is read for an address
+	historyTime  = 5 * time.Second
 	maxDetail    = 4096 // bytes
 )
 
@@ -52,6 +52,7 @@ func (s *Server) explain(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.unhurried()
 	subject := c.PathValue("subject")
 	x := &explanation{Subject: subject, Sentences: []string{}, Deliveries: []deliveryDoc{}, Entries: []entryDoc{}, Events: []eventDoc{}}
 	x.Mode = s.info().Mode
@@ -74,16 +75,17 @@ func explainedDelivery(subject string) (gateway.DeliveryID, bool) {
 }
 
 func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *explanation, id gateway.DeliveryID) error {
-	r, err := s.find(ctx, b, id)
+	r, events, err := s.find(ctx, b, id)
+	if err == nil && events == nil {
+		events, err = b.History(ctx, id.Message)
+		err = ignoreMissing(err)
+	}
 	if err != nil {
 		return missing(err, "delivery "+id.String())
 	}
 	d := r.delivery
 	x.Deliveries = append(x.Deliveries, newDeliveryDoc(r))
-	last, err := s.tellHistory(ctx, b, x, id)
-	if err != nil {
-		return err
-	}
+	last := x.addEvents(events, id)
 	x.say(standing(d, s.now(), last))
 	x.sayActors()
 	if d.State == gateway.Waiting {
@@ -94,33 +96,27 @@ func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *expl
 	if d.Attempts > 0 && d.State == gateway.Waiting {
 		x.say(with("It was tried "+plural(int64(d.Attempts), "time", "times")+".", reply(d)))
 	}
-	m, _, err := b.Message(ctx, id.Message)
-	if err != nil {
-		return ignoreMissing(err)
+	s.tellMessage(ctx, x, d)
+	return nil
+}
+
+// tellMessage says which mark chose the class, and what was ignored.
+func (s *Server) tellMessage(ctx context.Context, x *explanation, d *gateway.Delivery) {
+	m := s.messageOf(ctx, d)
+	if m == nil {
+		return
 	}
 	x.ClassReason, x.Notes = m.ClassReason, m.Notes
-	x.say(fmt.Sprintf("It is %s mail by this mark: %s.", m.Class, mark(m.ClassReason)))
+	x.say(fmt.Sprintf("Its class is %s: %s.", m.Class, mark(m.ClassReason)))
 	for _, n := range m.Notes {
 		x.say("Ignored: " + mark(n) + ".")
 	}
-	return nil
 }
 
 func (x *explanation) say(sentence string) { x.Sentences = append(x.Sentences, sentence) }
 
-func ignoreMissing(err error) error {
-	if errors.Is(err, gateway.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// tellHistory adds the events of a delivery and returns when the last was.
-func (s *Server) tellHistory(ctx context.Context, b gateway.Browser, x *explanation, id gateway.DeliveryID) (last time.Time, err error) {
-	events, err := b.History(ctx, id.Message)
-	if err != nil {
-		return last, ignoreMissing(err)
-	}
+// addEvents adds those of a delivery and returns when the last was.
+func (x *explanation) addEvents(events []gateway.Event, id gateway.DeliveryID) (last time.Time) {
 	for i := range events {
 		if e := &events[i]; e.Delivery != nil && e.Delivery.ID == id {
 			x.Events = append(x.Events, newEventDoc(e))
@@ -128,7 +124,7 @@ func (s *Server) tellHistory(ctx context.Context, b gateway.Browser, x *explanat
 		}
 	}
 	x.Events = x.Events[max(0, len(x.Events)-maxEvents):]
-	return last, nil
+	return last
 }
 
 // sayActors says what people did.

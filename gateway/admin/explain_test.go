@@ -40,7 +40,7 @@ func TestExplain(t *testing.T) {
 		want    []string
 	}{
 		{waiting.ID.String(), []string{"It waits until ", "asked that it not leave before", "Campaign spring is paused by the-operator", "waits for `tidepost restore --confirm`",
-			"Destination x.test is closed", "got 1 message of bulk mail", "newsletter mail by this mark: Precedence: bulk.", "Ignored: X-Tidepost-Window"}},
+			"Destination x.test is closed", "got 1 message of bulk mail", "Its class is newsletter: Precedence: bulk.", "Ignored: X-Tidepost-Window"}},
 		{waiting.ID.Message.String(), []string{"It waits until "}},
 		{held.ID.String(), []string{"A person holds it", "held by the-operator: looks odd"}},
 		{retried.ID.String(), []string{"put off and it is tried again", "It was tried 2 times. The last answer was: 451 later"}},

@@ -1,8 +1,8 @@
 package admin
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +25,7 @@ func (s *Server) explainAddress(ctx context.Context, b gateway.Browser, x *expla
 	if err != nil {
 		return err
 	}
+	s.remember(got.rows)
 	x.Deliveries = deliveryDocs(got.rows)
 	x.say(waitingFor(m.String(), got))
 	entries, err := s.tellEntries(ctx, x, m.String())
@@ -98,16 +99,26 @@ func (s *Server) tellMailboxes(ctx context.Context, x *explanation, m address.Ma
 	return nil
 }
 
-// tellHistories adds the events of the newest of an address's deliveries, with a
-// sentence for each.
+// tellHistories adds a sentence and the events of the newest of an address's
+// deliveries, as many as are found in a short time.
 func (s *Server) tellHistories(ctx context.Context, b gateway.Browser, x *explanation, rows []row) error {
+	ctx, cancel := context.WithTimeout(ctx, historyTime)
+	defer cancel()
 	rows = slices.Clone(rows)
-	slices.SortFunc(rows, func(p, q row) int { return bytes.Compare(q.delivery.ID.Message[:], p.delivery.ID.Message[:]) })
-	for _, r := range rows[:min(len(rows), maxHistories)] {
+	slices.SortFunc(rows, func(p, q row) int { return byID(q, p) })
+	rows = rows[:min(len(rows), maxHistories)]
+	for _, r := range rows {
 		x.say(r.delivery.ID.String() + ": " + standing(r.delivery, s.now(), time.Time{}))
-		if _, err := s.tellHistory(ctx, b, x, r.delivery.ID); err != nil {
+	}
+	for _, r := range rows {
+		events, err := b.History(ctx, r.delivery.ID.Message)
+		if errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if ignoreMissing(err) != nil {
 			return err
 		}
+		x.addEvents(events, r.delivery.ID)
 	}
 	slices.SortStableFunc(x.Events, func(p, q eventDoc) int { return p.At.Compare(q.At) })
 	return nil

@@ -68,6 +68,7 @@ func (s *Server) message(c *call) (*gateway.Message, gateway.Ref, error) {
 	if err != nil {
 		return nil, gateway.Ref{}, notFound(err.Error())
 	}
+	c.unhurried()
 	m, ref, err := b.Message(c.Context(), id)
 	return m, ref, missing(err, "message "+id.String())
 }

@@ -65,6 +65,8 @@ func asProblem(err error) *Problem {
 		return &Problem{Status: http.StatusInsufficientStorage, Detail: err.Error(), Remedy: "see `tidepost help runbook#disk-filling`"}
 	case errors.Is(err, gateway.ErrStopped):
 		return &Problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), Remedy: "see `tidepost help runbook#store-stopped`"}
+	case errors.Is(err, errors.ErrUnsupported):
+		return cannot("the store cannot do that while it runs")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Problem{Status: http.StatusServiceUnavailable, Detail: "the request was interrupted", Remedy: "ask again"}
 	}

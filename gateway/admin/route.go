@@ -168,7 +168,8 @@ func (s *Server) audit(rt route, c *call, err error) {
 	log.Info("admin request")
 }
 
-// unhurried takes the deadlines off a request that may take long.
+// unhurried takes the deadlines off a request that may take long, because it
+// searches files or does much. (A read deadline that passes would end it.)
 func (c *call) unhurried() {
 	rc := http.NewResponseController(c.w)
 	// A server that knows no deadlines has none to take off.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tidepost/gateway"
@@ -40,6 +41,7 @@ type Server struct {
 	once      sync.Once
 	guard     *guard
 	metrics   *metrics
+	seen      *lru.Cache[gateway.DeliveryID, gateway.Key] // mailboxes of deliveries that were shown
 	disk      disk
 	confirmed atomic.Bool
 	upkeep    sync.Mutex // held while a backup or a compaction runs
@@ -138,6 +140,7 @@ func (s *Server) start() {
 	s.once.Do(func() {
 		s.guard = newGuard(s.Tokens, s.TrustedProxies)
 		s.metrics = newMetrics(s)
+		s.seen, _ = lru.New[gateway.DeliveryID, gateway.Key](rememberSize) // fails only for a size below 1
 	})
 }
 

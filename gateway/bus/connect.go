@@ -44,6 +44,9 @@ type Conn struct {
 	nc      *nats.Conn    // guarded by mu; nil until ready
 	server  string        // guarded by mu; "" while there is no connection
 	changed chan struct{} // guarded by mu; closed and replaced at each connection
+
+	life context.Context         // guarded by mu; of the connection that there is
+	end  context.CancelCauseFunc // guarded by mu; of life
 }
 
 // Connect checks the options and starts connecting. It never waits for a
@@ -57,6 +60,8 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Conn{opts: o, log: logger(o.Log), cancel: cancel,
 		ready: make(chan struct{}), closed: make(chan struct{}), changed: make(chan struct{})}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.end(errNotConnected)
 	opts = append(opts, c.handlers()...)
 	if o.Embedded == nil {
 		opts = append(opts, nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
@@ -78,6 +83,9 @@ func (c *Conn) run(ctx context.Context, opts []nats.Option) {
 	if nc != nil {
 		nc.Close()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(errNotConnected)
 }
 
 func (c *Conn) dial(ctx context.Context, opts []nats.Option) *nats.Conn {
@@ -111,6 +119,8 @@ func (c *Conn) up(nc *nats.Conn) {
 	c.log.Info("connected to NATS", "server", server)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.end(errNotConnected)
+	c.life, c.end = context.WithCancelCause(context.Background())
 	c.server = server
 	close(c.changed)
 	c.changed = make(chan struct{})
@@ -123,6 +133,7 @@ func (c *Conn) down(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.server = ""
+	c.end(errNotConnected)
 }
 
 // place names the server without the password that a URL may hold.
@@ -172,6 +183,20 @@ func (c *Conn) current(ctx context.Context) (*nats.Conn, error) {
 		return nil, errNotConnected
 	}
 	return c.nc, nil
+}
+
+// during returns a context that ends with the connection, if not before: what
+// waits for an answer, nats.go lets wait for its time.
+func (c *Conn) during(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c.mu.Lock()
+	life := c.life
+	c.mu.Unlock()
+	stop := context.AfterFunc(life, func() { cancel(context.Cause(life)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // reconnected returns a channel that is closed at the next connection.

@@ -50,6 +50,7 @@ type Relay struct {
 	next    gateway.Cursor
 	gauge   gauge
 
+	told     bool          // the log has the reason why nothing moves
 	silences int           // tries in a row that got no answer
 	linger   time.Duration // after news, before reading
 	wait     time.Duration // before the next try; grows to longestWait
@@ -78,8 +79,19 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// session relays page after page until something refuses.
+// session relays while there is a connection and nothing refuses.
 func (r *Relay) session(ctx context.Context) error {
+	ctx, end := r.Conn.during(ctx)
+	defer end()
+	err := r.relay(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// relay publishes page after page.
+func (r *Relay) relay(ctx context.Context) error {
 	p, err := r.open(ctx)
 	if err != nil {
 		return err
@@ -227,7 +239,7 @@ func (r *Relay) advance(n int) {
 	r.page = r.page[n:]
 	r.gauge.done(n)
 	if n > 0 {
-		r.silences = 0
+		r.silences, r.told = 0, false
 	}
 }
 
@@ -251,7 +263,11 @@ func (r *Relay) skip(id string, err error) {
 
 // stall notes why nothing moves, and counts what waits.
 func (r *Relay) stall(ctx context.Context, err error) {
-	if r.gauge.stall(err) { // once for each reason, not for each try
+	if r.gauge.stall(err) {
+		r.told = false
+	}
+	if !r.told && r.wait > 0 { // once for each reason, and not for a moment's wait as at the start
+		r.told = true
 		r.log().Warn("events wait for NATS; mail does not", "error", err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
