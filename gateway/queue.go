@@ -11,7 +11,7 @@ import (
 type queue struct {
 	mu     sync.Mutex
 	lines  map[string]*line       // guarded by mu, as all that hangs below
-	paused map[string]bool        // tenants whose mail does not leave
+	paused map[string]bool        // tenants whose mail does not leave; "" stands for all
 	parked map[CampaignKey][]slot // mailboxes set aside while their campaign is paused
 	alarms alarms
 	kick   chan struct{} // the first alarm changed
@@ -168,18 +168,20 @@ func (t *turns) pop(now uint32, paused map[string]bool) (entry, string, bool) {
 		t.cursor = (t.cursor + 1) % len(t.order)
 		tenant := t.order[t.cursor]
 		h := t.heaps[tenant]
-		if len(*h) > 0 && (*h)[0].at <= now && !paused[tenant] {
+		if len(*h) > 0 && (*h)[0].at <= now && !stopped(paused, tenant) {
 			return h.pop(), tenant, true
 		}
 	}
 	return entry{}, "", false
 }
 
+func stopped(paused map[string]bool, tenant string) bool { return paused[tenant] || paused[""] }
+
 func (t *turns) next(paused map[string]bool) (uint32, bool) {
 	var least uint32
 	found := false
 	for tenant, h := range t.heaps {
-		if len(*h) > 0 && !paused[tenant] && (!found || (*h)[0].at < least) {
+		if len(*h) > 0 && !stopped(paused, tenant) && (!found || (*h)[0].at < least) {
 			least, found = (*h)[0].at, true
 		}
 	}

@@ -76,8 +76,9 @@ func (g *Gateway) Pauses() (tenants map[string]Pause, campaigns map[CampaignKey]
 	return tenants, campaigns
 }
 
-// SetPaused stops or resumes the release of a tenant's mail, or of one of its
-// campaigns. Mail goes on being accepted and planned.
+// SetPaused stops or resumes the release of a tenant's mail, of one of its
+// campaigns, or, where tenant is empty, of everybody's. Mail goes on being
+// accepted and planned.
 func (g *Gateway) SetPaused(ctx context.Context, tenant, campaign string, paused bool, actor string) error {
 	p := Pause{By: actor, At: g.now()}
 	name := settingTenant + tenant

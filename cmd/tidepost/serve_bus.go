@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"tidepost/gateway/admin"
 	"tidepost/gateway/bus"
@@ -37,6 +38,10 @@ func (s *server) openBus(ctx context.Context) error {
 	}
 	s.bus.conn = conn
 	s.bus.relay = &bus.Relay{Journal: s.store, Conn: conn, Log: log}
+	if s.bus.embedded != nil {
+		// The server's memory is ours here: an id it remembers takes 150 bytes.
+		s.bus.relay.Rate, s.bus.relay.Stream.Duplicates = 3000, 2*time.Minute
+	}
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (c *client) list(ctx context.Context, path string, query url.Values, limit 
 		}
 		all.Items, all.Mode, all.Total = append(all.Items, p.Items...), p.Mode, p.Total
 		done := limit > 0 && len(all.Items) >= limit
-		if p.Next == "" || done || len(p.Items) == 0 {
+		if p.Next == "" || done { // a page may be empty and not the last: filters look at a bounded piece at a time
 			return all, p.Next != "", nil
 		}
 		query.Set("cursor", p.Next)

@@ -97,7 +97,7 @@ func (s *Server) showPauses(list []campaignDoc) {
 		c := &list[i]
 		if p, ok := campaigns[gateway.CampaignKey{Tenant: c.Tenant, Campaign: c.Name}]; ok {
 			c.Paused = &pauseDoc{c.Tenant, c.Name, p.By, p.At.UTC()}
-		} else if p, ok := tenants[c.Tenant]; ok {
+		} else if p, ok := pauseOf(tenants, c.Tenant); ok {
 			c.Paused = &pauseDoc{c.Tenant, "", p.By, p.At.UTC()}
 		}
 	}
@@ -119,4 +119,14 @@ func (s *Server) getCampaign(c *call) (any, error) {
 	list := []campaignDoc{newCampaignDoc(k, t)}
 	s.showPauses(list)
 	return list[0], nil
+}
+
+// pauseOf returns the pause that a tenant's mail is under: its own, or
+// everybody's.
+func pauseOf(tenants map[string]gateway.Pause, tenant string) (gateway.Pause, bool) {
+	if p, ok := tenants[tenant]; ok {
+		return p, true
+	}
+	p, ok := tenants[""]
+	return p, ok
 }

@@ -83,7 +83,7 @@ func TestPauses(t *testing.T) {
 		{"pause", `{"tenant":"acme","campaign":"spring"}`, "acme/spring"},
 		{"pause", `{"tenant":"acme"}`, "acme acme/spring"},
 		{"resume", `{"tenant":"acme"}`, "acme/spring"},
-		{"pause", `{}`, "acme acme/spring zoo"},
+		{"pause", `{}`, "everything acme/spring"},
 		{"resume", `{}`, ""},
 	}
 	for _, st := range steps {
@@ -94,6 +94,9 @@ func TestPauses(t *testing.T) {
 		for _, p := range a.Paused {
 			if got != "" {
 				got += " "
+			}
+			if p.Tenant == "" {
+				got += "everything"
 			}
 			if got += p.Tenant; p.Campaign != "" {
 				got += "/" + p.Campaign

@@ -55,7 +55,7 @@ func (s *Server) setPaused(c *call, paused bool) (any, error) {
 	}{s.pauses()}, nil
 }
 
-// pauseAll pauses every tenant there is, or resumes every one that is paused.
+// pauseAll pauses everybody's mail, or resumes whatever is paused.
 func (s *Server) pauseAll(ctx context.Context, paused bool, actor string) error {
 	if !paused {
 		for _, p := range s.pauses() {
@@ -65,16 +65,7 @@ func (s *Server) pauseAll(ctx context.Context, paused bool, actor string) error 
 		}
 		return nil
 	}
-	already, _ := s.Gateway.Pauses()
-	for _, name := range s.tenants() {
-		if _, ok := already[name]; ok {
-			continue
-		}
-		if err := s.Gateway.SetPaused(ctx, name, "", true, actor); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.Gateway.SetPaused(ctx, "", "", true, actor)
 }
 
 // tenants returns the tenants of the configuration and those that ever sent.

@@ -48,7 +48,11 @@ func (s *Server) tellStops(ctx context.Context, x *explanation, r row) error {
 // tellPauses says whether a person or a restore stopped the mail.
 func (s *Server) tellPauses(x *explanation, tenant, campaign string) {
 	tenants, campaigns := s.Gateway.Pauses()
-	if p, ok := tenants[tenant]; ok {
+	if p, ok := tenants[""]; ok {
+		x.Paused = append(x.Paused, pauseDoc{"", "", p.By, p.At.UTC()})
+		x.say(fmt.Sprintf("All mail is paused by %s since %s.", mark(p.By), at(p.At)))
+	}
+	if p, ok := tenants[tenant]; ok && tenant != "" {
 		x.Paused = append(x.Paused, pauseDoc{tenant, "", p.By, p.At.UTC()})
 		x.say(fmt.Sprintf("Tenant %s is paused by %s since %s.", mark(tenant), mark(p.By), at(p.At)))
 	}
