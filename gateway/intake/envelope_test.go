@@ -134,6 +134,7 @@ func TestParameters(t *testing.T) {
 		{"ENVID=a+zz", "501 5.5.4"},
 		{"ENVID=a+2b", "501 5.5.4"},
 		{"ENVID=a+", "501 5.5.4"},
+		{"ENVID=a+C3+BC", "501 5.5.4"},
 
 		{"HOLDFOR=60", "250"},
 		{"HOLDFOR=86400", "250"},
@@ -198,6 +199,7 @@ func TestParameters(t *testing.T) {
 		{"ORCPT=rfc822;a+0D+0AX:+20y", "501 5.5.4"},
 		{"ORCPT=rfc822;a+7F", "501 5.5.4"},
 		{"ORCPT=rfc822;a+FF", "501 5.5.4"},
+		{"ORCPT=rfc822;a+C3+BC", "501 5.5.4"},
 		{"ORCPT=rfc822;", "501 5.5.4"},
 		{"ORCPT=a@x.test", "501 5.5.4"},
 		{"ORCPT=;a@x.test", "501 5.5.4"},

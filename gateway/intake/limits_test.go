@@ -201,24 +201,26 @@ func TestDrain(t *testing.T) {
 
 // Shutdown does not wait for ever.
 func TestDrainTimeout(t *testing.T) {
-	o := &outbox{}
-	srv := newServer(plain, o)
-	srv.Limits.DrainTimeout = 50 * time.Millisecond
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, m := range []mode{plain, implicit} {
+		o := &outbox{}
+		srv := newServer(m, o)
+		srv.Limits.DrainTimeout = 50 * time.Millisecond
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- srv.Serve(ctx, l) }()
+		c := dial(t, l.Addr().String(), m)
+		c.say(envelope+"DATA\r\n", "250", "250", "354")
+		stop()
+		c.gone()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		story{}.check(t, o)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- srv.Serve(ctx, l) }()
-	c := dial(t, l.Addr().String(), plain)
-	c.say(envelope+"DATA\r\n", "250", "250", "354")
-	stop()
-	c.gone()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	story{}.check(t, o)
 }
 
 // PROXY protocol: believed from those who are named, asked of nobody else.

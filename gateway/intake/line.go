@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -116,11 +117,16 @@ func (c *wire) nudge() {
 	c.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
-// abort closes the connection under a blocked read or write.
+// abort closes the connection under a blocked read or write, and does not wait
+// for TLS to say goodbye.
 func (c *wire) abort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nc.Close()
+	nc := c.nc
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	nc.Close()
 }
 
 // resume reports whether reading goes on after a timeout: it was a nudge, or

@@ -41,8 +41,8 @@ type Server struct {
 	// Tenants returns the audience of a tenant; nil, or "": the tenant itself.
 	Tenants func(tenant string) (audience string)
 	// Submit makes a message durable. Content and Header are valid until it
-	// returns; a File is the callee's when it returns nil. A *gateway.Reply as
-	// error is what the client is told.
+	// returns; a File is the callee's when it returns nil. Credential is shared and
+	// never nil. A *gateway.Reply as error is what the client is told.
 	Submit func(context.Context, *gateway.Submission) (gateway.ID, error)
 	// Spool makes a file for content above gateway.MemoryLimit, or for less when
 	// memory is short; nil: 452 for such messages.
