@@ -133,15 +133,11 @@ func (w *dotWriter) run(p []byte, clean bool) (int, error) {
 // the very end is left to tail.
 func stray(line []byte, clean bool) int {
 	body := line
-	if n := len(line); n > 0 && line[n-1] == '\n' {
-		body = line[:n-1]
-		if n == 1 || line[n-2] != '\r' {
-			body = line
-		} else {
-			body = line[:n-2]
-		}
-	} else if n > 0 && line[n-1] == '\r' {
-		body = line[:n-1]
+	switch {
+	case bytes.HasSuffix(line, []byte("\r\n")):
+		body = line[:len(line)-2]
+	case bytes.HasSuffix(line, []byte("\r")):
+		body = line[:len(line)-1]
 	}
 	bad := bytes.IndexByte(body, '\r')
 	if !clean {
