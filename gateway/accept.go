@@ -21,16 +21,16 @@ func (g *Gateway) Accept(ctx context.Context, s *Submission) (ID, error) {
 	if err := g.Reader.Read(s.Header, m, s.Credential); err != nil {
 		return ID{}, err
 	}
-	if err := g.checkQuota(m); err != nil {
+	if err := g.takeQuota(m); err != nil {
 		return ID{}, err
 	}
-	repeated := g.repeats.mark(m)
 	deliveries, err := g.Store.Accept(ctx, m, s.Content)
 	if err != nil {
+		g.held.add(m.Tenant, -int64(len(m.Recipients)))
 		return ID{}, storeReply(err)
 	}
+	repeated := g.repeats.mark(m)
 	g.Metrics.Accepted.Add(int64(len(deliveries)))
-	g.held.add(m.Tenant, int64(len(deliveries)))
 	for i, d := range deliveries {
 		duplicate := repeated != nil && repeated[i]
 		g.enqueue(step{key: d.Mailbox, do: func(t *turn) { t.planNew(d.ID, m.Notes, duplicate) }})
@@ -49,14 +49,12 @@ func (s *Submission) applyParameters() {
 	}
 }
 
-// checkQuota refuses what would pass the tenant's limit, temporarily: the
-// client keeps the mail and comes back.
-func (g *Gateway) checkQuota(m *Message) error {
+// takeQuota refuses what would pass the tenant's limit, temporarily: the client
+// keeps the mail and comes back. What is not refused counts from here on, so
+// that many clients at once do not pass it either.
+func (g *Gateway) takeQuota(m *Message) error {
 	t := g.Tenant(m.Tenant)
-	if t.MaxHeld == 0 {
-		return nil
-	}
-	if n := g.held.of(m.Tenant); n+int64(len(m.Recipients)) > t.MaxHeld {
+	if n, ok := g.held.reserve(m.Tenant, int64(len(m.Recipients)), t.MaxHeld); !ok {
 		return &Reply{452, "4.3.1", fmt.Sprintf("tenant %s holds %d deliveries and may hold %d (tenant.max_held); try again later", m.Tenant, n, t.MaxHeld)}
 	}
 	return nil

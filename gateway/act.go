@@ -27,13 +27,15 @@ func ParseAction(s string) (Action, error) {
 }
 
 // Act does something to one delivery for a person. It reports whether
-// anything changed: a delivery that is on the wire or settled stays as it is.
+// anything changed: a delivery that is on the wire or settled, or whose end is
+// being told to its sender, stays as it is.
 // A captured delivery is released only where captured is set.
 func (g *Gateway) Act(ctx context.Context, k Key, id DeliveryID, a Action, captured bool, actor, note string) (bool, error) {
 	changed := false
 	err := g.perform(ctx, k, func(t *turn) {
+		t.planNew(id, nil, false) // where that was not done yet
 		d := t.box.Delivery(id)
-		if d == nil || d.State == Sending || (d.State == Captured) != captured && a != ActDrop {
+		if d == nil || d.State == Sending || (d.State == Captured) != captured && a != ActDrop || g.telling.has(id) {
 			return
 		}
 		changed = t.act(d.Next(), a, actor, note)

@@ -48,11 +48,13 @@
 //	waiting   plan, rule or person: never  dropped    returned
 //	waiting   suppressed                   dropped    returned
 //	waiting   claim                        sending    claimed, once per delivery
-//	waiting   its time is over             bounced    returned
+//	waiting   we tried for long enough     bounced    returned
+//	waiting   the client's deadline        dropped    returned
 //	waiting   route mode capture           captured   —
 //	sending   2xx                          delivered  kept, dated now
 //	sending   4xx, or no reply after dot   waiting    kept
 //	sending   5xx, or 4xx at the end       bounced    returned
+//	sending   4xx at the client's deadline dropped    returned
 //	sending   MAIL not written in 10 s     waiting    returned if it was the first try
 //	sending   the process died             waiting    kept; event in_doubt
 //	captured  a person releases it         waiting    —
@@ -69,5 +71,6 @@
 //   - Killed between the final dot and SETTLE: it goes twice, with the same
 //     Message-ID. RFC 1047 says why this cannot be helped.
 //   - A notification (DSN) is accepted before the settle commit that it tells
-//     of: killed in between, it is written twice, never not at all.
+//     of: killed in between, it is written twice, never not at all. While it is
+//     written nothing else is decided about the delivery.
 package gateway

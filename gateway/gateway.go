@@ -51,6 +51,7 @@ type Gateway struct {
 	GiveUpTransactional time.Duration
 	GiveUpBulk          time.Duration
 	IdleClose           time.Duration // how long a connection waits for more mail; 0: 5 s
+	MaxConnections      int           // to all destinations together; 0: 1,000
 
 	Held bool // start with everything held, as after a restore
 
@@ -62,12 +63,13 @@ type Gateway struct {
 	shards   [shards]*shard
 	queue    *queue
 	inflight reservations
+	telling  tellers
 	conns    connections
 	stopped  chan struct{}
 	run      context.Context // what releasing lives in; set by Run
+	sends    context.Context // what transactions live in: run, and the time to finish
 	halt     func(error)
 	workers  sync.WaitGroup
-	running  atomic.Bool
 	holding  atomic.Bool // nothing is released until a person confirms
 	held     heldCounts
 	repeats  *repeats
@@ -114,6 +116,7 @@ func (g *Gateway) Open(ctx context.Context) error {
 	g.queue = newQueue()
 	g.stopped = make(chan struct{})
 	g.repeats = newRepeats()
+	g.telling.slots = make(chan struct{}, tellersAtOnce)
 	for i := range g.shards {
 		g.shards[i] = &shard{g: g, steps: make(chan step, 4*turnSize)}
 	}
@@ -135,28 +138,34 @@ func (g *Gateway) Open(ctx context.Context) error {
 	return nil
 }
 
+// finishWithin is how long transactions in flight may go on after the stop: with
+// what else there is to do a stop takes at most 30 s.
+const finishWithin = 20 * time.Second
+
 // Run releases mail until the context ends, then lets transactions in flight
 // finish. It returns the first error that makes going on unsafe.
 func (g *Gateway) Run(ctx context.Context) error {
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	g.run, g.halt = run, func(err error) { cancel(err) }
+	sends, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	g.run, g.sends, g.halt = run, sends, func(err error) { cancel(err) }
 	// Shards outlive the workers, so that outcomes of what is in flight are kept.
 	owners, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	for _, s := range g.shards {
-		wg.Go(func() {
-			if err := s.run(owners); err != nil {
-				g.halt(fmt.Errorf("storing: %w", err))
-			}
-		})
+		wg.Go(func() { s.run(owners) })
 	}
-	g.running.Store(true)
+	g.queue.setRunning(true)
 	g.lookAtAll()
 	g.runClock(run)
-	g.running.Store(false)
+	g.queue.setRunning(false) // no worker starts from here on
+	late := time.AfterFunc(finishWithin, cut)
 	g.workers.Wait()
-	g.drain()
+	late.Stop()
+	g.drain()       // outcomes,
+	g.telling.end() // what is being told of them,
+	g.drain()       // and what was told
 	close(g.stopped)
 	stop()
 	wg.Wait()
@@ -197,14 +206,8 @@ func (g *Gateway) Confirm() {
 // drain waits until every shard has done the steps it was given.
 func (g *Gateway) drain() {
 	var wg sync.WaitGroup
-	for _, s := range g.shards {
-		wg.Add(1)
-		st := step{do: func(*turn) {}, done: func(error) { wg.Done() }}
-		select {
-		case s.steps <- st:
-		case <-time.After(time.Second): // the shard has failed
-			wg.Done()
-		}
+	for i := range g.shards {
+		wg.Go(func() { g.perform(context.Background(), Key{byte(i)}, func(*turn) {}) })
 	}
 	finished := make(chan struct{})
 	go func() { wg.Wait(); close(finished) }()
@@ -214,11 +217,14 @@ func (g *Gateway) drain() {
 	}
 }
 
+// now is an instant by the wall clock alone. The monotonic clock stands still
+// while the machine is suspended: a due time that carries it would not have come
+// for as long again.
 func (g *Gateway) now() time.Time {
 	if g.Now != nil {
-		return g.Now()
+		return g.Now().Round(0)
 	}
-	return time.Now()
+	return time.Now().Round(0)
 }
 
 func (g *Gateway) log() *slog.Logger {
@@ -251,6 +257,21 @@ func (h *heldCounts) add(tenant string, n int64) {
 		h.n = map[string]int64{}
 	}
 	h.n[tenant] += n
+}
+
+// reserve adds n where that stays within most, and tells how many there were.
+func (h *heldCounts) reserve(tenant string, n, most int64) (were int64, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	were = h.n[tenant]
+	if most > 0 && were+n > most {
+		return were, false
+	}
+	if h.n == nil {
+		h.n = map[string]int64{}
+	}
+	h.n[tenant] = were + n
+	return were, true
 }
 
 func (h *heldCounts) of(tenant string) int64 {

@@ -60,6 +60,15 @@ func (h *dueHeap) pop() entry {
 	return top
 }
 
+// clamp sets the entries between from and to to from. Their order stays.
+func (h dueHeap) clamp(from, to uint32) {
+	for i := range h {
+		if h[i].at > from && h[i].at <= to {
+			h[i].at = from
+		}
+	}
+}
+
 func (h dueHeap) down(i int) {
 	for {
 		least, first := i, 4*i+1

@@ -314,6 +314,8 @@ func TestCodeBeforeAPileOfNewsletters(t *testing.T) {
 		w.raise(false)
 		time.Sleep(65 * time.Second)
 		w.wantEnd(code, EventDelivered)
+		w.far.mu.Lock()
+		defer w.far.mu.Unlock()
 		if w.far.took[0].to != "ann+code@dest.test" {
 			t.Errorf("the code was not the first of %d letters", len(w.far.took))
 		}
@@ -405,6 +407,34 @@ func TestAcceptedIsToldAfterACrash(t *testing.T) {
 		time.Sleep(time.Minute)
 		for _, id := range ids {
 			w.wantKinds(id, EventAccepted, EventIgnored, EventPlanned, EventReleased, EventDelivered)
+		}
+	})
+}
+
+// What a crash left unplanned supersedes as ever, and is dropped once.
+func TestSupersedeAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		box := mustMailbox(t, "ann@dest.test")
+		var ids []DeliveryID
+		for range 4 {
+			time.Sleep(time.Second)
+			m := &Message{Tenant: "acme", Audience: "acme", Class: Newsletter, Supersede: "k", Received: time.Now(),
+				Recipients: []Recipient{{Address: "ann@dest.test", Mailbox: MailboxKey("acme", box), Canonical: box.String()}}}
+			d, err := store.Accept(t.Context(), m, Content{Bytes: []byte("hello")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, d[0].ID)
+		}
+		w := newWorld(t, store, nil)
+		time.Sleep(time.Minute)
+		for _, id := range ids[:3] {
+			w.wantKinds(id, EventAccepted, EventDropped)
+		}
+		w.wantEnd(ids[3], EventDelivered)
+		if n := w.held.of("acme"); n != -4 { // memory has no totals to begin with
+			t.Errorf("%d held, want -4", n)
 		}
 	})
 }

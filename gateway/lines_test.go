@@ -121,7 +121,7 @@ func TestBusyDestinationIsLeftAlone(t *testing.T) {
 // a line that has nothing left is forgotten.
 func TestManyLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, h := byDomain(t, 2, itself, func(w *world) { w.far.delay = time.Second })
+		w, h := byDomain(t, 2, itself, func(w *world) { w.far.delay = time.Second; w.MaxConnections = 100 })
 		var ids []DeliveryID
 		for i := range 2000 {
 			ids = append(ids, w.submit(fmt.Sprintf("ann@d%d.test", i), nil))

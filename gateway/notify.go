@@ -22,6 +22,8 @@ func owes(m *Message, n *Delivery, o Outcome) (ReportAction, bool) {
 	switch {
 	case n.State == Bounced:
 		return ReportFailed, n.Notify == 0 || n.Notify&NotifyFailure != 0
+	case n.State == Dropped:
+		return ReportFailed, wantsDrops(m, n)
 	case n.State == Delivered && o.Relayed:
 		return ReportRelayed, n.Notify&NotifySuccess != 0
 	case n.State == Waiting && o.Kind == OutcomeDeferred && !n.Late:
@@ -41,12 +43,11 @@ func (g *Gateway) notify(ctx context.Context, n *Delivery, stored *Stored, o Out
 	if !due || g.Reporter == nil {
 		return
 	}
-	if action == ReportDelayed {
-		n.Late = true
-	}
-	if err := g.report(ctx, action, n, stored, o); err != nil {
+	err := g.report(ctx, action, n, stored, o)
+	if err != nil {
 		g.log().Error("a delivery status notification could not be written", "delivery", n.ID.String(), "error", err)
 	}
+	n.Late = n.Late || action == ReportDelayed && err == nil
 }
 
 // report writes a notification and accepts it like any other mail: from <>,
@@ -84,23 +85,28 @@ func (g *Gateway) report(ctx context.Context, action ReportAction, n *Delivery, 
 	return nil
 }
 
-// owesDrop reports whether a drop by policy must be told by mail: only where
-// the client wrote NOTIFY=FAILURE or BY;R (design rule 3).
-func (t *turn) owesDrop(n *Delivery) bool {
-	return t.g.Reporter != nil && n.Notify&NotifyFailure != 0
+// wantsDrops reports whether the client wants to be told by mail of drops by
+// policy: only where it wrote NOTIFY=FAILURE or BY;R (design rule 3).
+func wantsDrops(m *Message, n *Delivery) bool {
+	return n.Notify&NotifyFailure != 0 || n.Notify == 0 && m.By == ByReturn
+}
+
+// mayOweDrop is wantsDrops as far as the delivery alone can tell.
+func (t *turn) mayOweDrop(n *Delivery) bool {
+	return t.g.Reporter != nil && (n.Notify&NotifyFailure != 0 || n.Notify == 0 && n.HardDeadline)
 }
 
 // reportDrop tells of a drop and then settles it.
 func (g *Gateway) reportDrop(k Key, n *Delivery, last Event) {
 	ctx := context.Background()
 	if stored, err := g.Store.Body(ctx, n.Ref); err == nil {
-		if stored.Message.From != "" {
+		if m := stored.Message; m.From != "" && wantsDrops(m, n) {
 			g.notifyDrop(ctx, n, stored, last)
 		}
 		stored.Close()
 	}
 	g.enqueue(step{key: k, do: func(t *turn) {
-		t.then(func() { g.inflight.remove(n.ID) })
+		t.then(func() { g.telling.remove(n.ID) })
 		if d := t.box.Delivery(n.ID); d != nil && d.State == Waiting {
 			t.settleDrop(d.Next(), last)
 		}

@@ -83,7 +83,7 @@ func (t *turn) dropSuppressed() {
 			continue
 		}
 		if entry, _ := t.suppressed(d); entry != nil {
-			t.plan(d.Next())
+			t.replan(d.ID)
 		}
 	}
 }

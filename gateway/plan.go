@@ -35,9 +35,22 @@ func (t *turn) planNew(id DeliveryID, notes []string, duplicate bool) {
 // replanOthers looks again at what a newer message may have superseded.
 func (t *turn) replanOthers(newer *Delivery) {
 	for _, d := range t.box.Deliveries {
-		if d.ID != newer.ID && d.State == Waiting && d.Supersede == newer.Supersede {
-			t.plan(d.Next())
+		if d.ID != newer.ID && d.Supersede == newer.Supersede {
+			t.replan(d.ID)
 		}
+	}
+}
+
+// replan decides again about a waiting delivery, or for the first time where
+// that has not been done yet. It goes by the id: planning one delivery may have
+// settled another.
+func (t *turn) replan(id DeliveryID) {
+	switch d := t.box.Delivery(id); {
+	case d == nil || d.State != Waiting || t.g.telling.has(id):
+	case d.Rev == 0:
+		t.planNew(id, nil, d.Duplicate)
+	default:
+		t.plan(d.Next())
 	}
 }
 
@@ -116,10 +129,12 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 }
 
 // others adds what else waits for the mailbox. A mailbox with thousands
-// waiting is an alarm list: each is planned among a few.
+// waiting is an alarm list: each is planned among a few, and those that may
+// supersede it.
 func others(items []scheduler.Item, box *Mailbox, n *Delivery, rules *Rules) []scheduler.Item {
 	for _, d := range box.Deliveries {
-		if d.State == Waiting && !d.Paused && d.ID != n.ID && len(items) < maxItems {
+		rival := n.Supersede != "" && d.Supersede == n.Supersede
+		if d.State == Waiting && !d.Paused && d.ID != n.ID && (rival || len(items) < maxItems) {
 			items = append(items, item(d, rules))
 		}
 	}
@@ -128,11 +143,14 @@ func others(items []scheduler.Item, box *Mailbox, n *Delivery, rules *Rules) []s
 
 const maxItems = 32
 
+// urgentPriority is the MT-PRIORITY from which on mail is not held.
+const urgentPriority = 4
+
 func item(d *Delivery, rules *Rules) scheduler.Item {
 	return scheduler.Item{
 		ID: d.ID.Hash(), Accepted: d.Accepted, NotBefore: d.NotBefore, Deadline: d.Deadline,
 		HardDeadline: d.HardDeadline, Window: d.Window,
-		Bypass: d.Class == Transactional || d.Priority >= 4 || d.Forced, Exempt: d.Class == Triggered,
+		Bypass: d.Class == Transactional || d.Priority >= urgentPriority || d.Forced, Exempt: d.Class == Triggered,
 		Counted: !d.Slot.IsZero(), Droppable: slices.Contains(rules.Drop, d.Class), Priority: d.Priority,
 		Value: d.Value, HalfLife: d.HalfLife, Supersede: supersede(d), Weight: uint8(d.Class),
 	}
@@ -181,14 +199,13 @@ func (t *turn) suppressed(d *Delivery) (*suppression.Entry, error) {
 }
 
 // drop settles a delivery that will not be sent. last tells of it. Where the
-// client is owed a notification that is written first, and the decision made
-// again afterwards: a crash in between costs a second notification, never one.
+// client is owed a notification that is written first: a crash in between costs
+// a second notification, never one.
 func (t *turn) drop(n *Delivery, reason string, last Event, told ...Event) {
 	last.Reason = reason
-	if t.owesDrop(n) {
-		t.g.inflight.add(n.ID)
-		t.keeps = true
-		t.then(func() { go t.g.reportDrop(t.box.Key, n, last) })
+	if t.mayOweDrop(n) {
+		g, k := t.g, t.box.Key
+		t.tell(n.ID, func() { g.reportDrop(k, n, last) })
 		if n.Rev == 1 { // tell of the acceptance now, and come back if we die before the end
 			n.Reason, n.Due = reason, t.now.Add(reportRetry)
 			t.put(n, told...)

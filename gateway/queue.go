@@ -9,12 +9,15 @@ import (
 // decides who is next; what to send from that mailbox is decided when its turn
 // comes, from its state then.
 type queue struct {
-	mu     sync.Mutex
-	lines  map[string]*line       // guarded by mu, as all that hangs below
-	paused map[string]bool        // tenants whose mail does not leave; "" stands for all
-	parked map[CampaignKey][]slot // mailboxes set aside while their campaign is paused
-	alarms alarms
-	kick   chan struct{} // the first alarm changed
+	mu      sync.Mutex
+	lines   map[string]*line               // guarded by mu, as all that hangs below
+	parked  map[CampaignKey]map[Key]string // mailboxes set aside while their campaign or tenant is paused, with their line
+	stopped bool                           // a person paused everything
+	alarms  alarms
+	kick    chan struct{} // the first alarm changed
+	running bool          // workers may start
+	workers int           // of all lines
+	waiting []*line       // lines that have no worker because there are too many
 }
 
 // slot is an entry with its place in the queue.
@@ -33,6 +36,7 @@ type line struct {
 	wake    chan struct{} // a token for each mailbox that an idle connection should look for
 	workers int           // connections working on the line
 	idle    int           // of them, those that wait for more
+	waits   bool          // it stands in queue.waiting
 	alarm   time.Time     // when the clock looks at the line next; zero: not at all
 }
 
@@ -44,7 +48,7 @@ type turns struct {
 }
 
 func newQueue() *queue {
-	return &queue{lines: map[string]*line{}, paused: map[string]bool{}, parked: map[CampaignKey][]slot{}, kick: make(chan struct{}, 1)}
+	return &queue{lines: map[string]*line{}, parked: map[CampaignKey]map[Key]string{}, kick: make(chan struct{}, 1)}
 }
 
 // push puts a mailbox into its line and returns the line.
@@ -72,11 +76,14 @@ func (q *queue) pushLocked(s slot) *line {
 func (q *queue) pop(ln *line, now time.Time) (slot, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.stopped {
+		return slot{}, false
+	}
 	at := seconds(now)
-	if e, tenant, ok := ln.urgent.pop(at, q.paused); ok {
+	if e, tenant, ok := ln.urgent.pop(at); ok {
 		return slot{ln.name, tenant, true, e}, true
 	}
-	e, tenant, ok := ln.bulk.pop(at, q.paused)
+	e, tenant, ok := ln.bulk.pop(at)
 	return slot{ln.name, tenant, false, e}, ok
 }
 
@@ -88,9 +95,11 @@ func (q *queue) next(ln *line) time.Time {
 }
 
 func (q *queue) nextLocked(ln *line) time.Time {
-	a, okA := ln.urgent.next(q.paused)
-	b, okB := ln.bulk.next(q.paused)
+	a, okA := ln.urgent.next()
+	b, okB := ln.bulk.next()
 	switch {
+	case q.stopped:
+		return time.Time{}
 	case !okA && !okB:
 		return time.Time{}
 	case !okA || okB && b < a:
@@ -99,21 +108,24 @@ func (q *queue) nextLocked(ln *line) time.Time {
 	return time.Unix(int64(a), 0)
 }
 
-// park sets a mailbox aside until its campaign is resumed.
-func (q *queue) park(c CampaignKey, s slot) {
+// park sets a mailbox aside until its campaign, or its tenant, is resumed.
+func (q *queue) park(c CampaignKey, k Key, line string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.parked[c] = append(q.parked[c], s)
+	if q.parked[c] == nil {
+		q.parked[c] = map[Key]string{}
+	}
+	q.parked[c][k] = line
 }
 
-// unpark puts a campaign's mailboxes back and returns their lines.
-func (q *queue) unpark(c CampaignKey) []*line {
+// unpark puts what was parked back, due at now, and returns its lines.
+func (q *queue) unpark(c CampaignKey, now time.Time) []*line {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	seen := map[*line]bool{}
 	var lines []*line
-	for _, s := range q.parked[c] {
-		ln := q.pushLocked(s)
+	for k, name := range q.parked[c] {
+		ln := q.pushLocked(slot{line: name, tenant: c.Tenant, entry: entry{k, seconds(now)}})
 		if !seen[ln] {
 			seen[ln] = true
 			lines = append(lines, ln)
@@ -123,20 +135,41 @@ func (q *queue) unpark(c CampaignKey) []*line {
 	return lines
 }
 
-// pauseTenant stops or resumes a tenant's turns and returns all lines.
-func (q *queue) pauseTenant(tenant string, paused bool) []*line {
+// stop stops or resumes all turns.
+func (q *queue) stop(yes bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if paused {
-		q.paused[tenant] = true
-		return nil
+	q.stopped = yes
+}
+
+func (q *queue) setRunning(yes bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.running = yes
+}
+
+// tidyLocked forgets a line in which nothing stands and nobody works: there are
+// as many as domains in the world.
+func (q *queue) tidyLocked(ln *line) {
+	if ln.workers == 0 && !ln.waits && ln.urgent.len()+ln.bulk.len() == 0 && q.lines[ln.name] == ln {
+		delete(q.lines, ln.name)
 	}
-	delete(q.paused, tenant)
-	lines := make([]*line, 0, len(q.lines))
+}
+
+// wentBack makes due what was due before the clock was set back from was to
+// now, and forgets all alarms.
+func (q *queue) wentBack(was, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.alarms = nil
 	for _, ln := range q.lines {
-		lines = append(lines, ln)
+		ln.alarm = time.Time{}
+		for _, t := range []*turns{&ln.urgent, &ln.bulk} {
+			for _, h := range t.heaps {
+				h.clamp(seconds(now), seconds(was))
+			}
+		}
 	}
-	return lines
 }
 
 // snapshot calls f for every line.
@@ -163,25 +196,23 @@ func (t *turns) heap(tenant string) *dueHeap {
 
 // pop serves the tenants in rotation, so that one tenant's million does not
 // stand before another's ten.
-func (t *turns) pop(now uint32, paused map[string]bool) (entry, string, bool) {
+func (t *turns) pop(now uint32) (entry, string, bool) {
 	for range t.order {
 		t.cursor = (t.cursor + 1) % len(t.order)
 		tenant := t.order[t.cursor]
 		h := t.heaps[tenant]
-		if len(*h) > 0 && (*h)[0].at <= now && !stopped(paused, tenant) {
+		if len(*h) > 0 && (*h)[0].at <= now {
 			return h.pop(), tenant, true
 		}
 	}
 	return entry{}, "", false
 }
 
-func stopped(paused map[string]bool, tenant string) bool { return paused[tenant] || paused[""] }
-
-func (t *turns) next(paused map[string]bool) (uint32, bool) {
+func (t *turns) next() (uint32, bool) {
 	var least uint32
 	found := false
-	for tenant, h := range t.heaps {
-		if len(*h) > 0 && !stopped(paused, tenant) && (!found || (*h)[0].at < least) {
+	for _, h := range t.heaps {
+		if len(*h) > 0 && (!found || (*h)[0].at < least) {
 			least, found = (*h)[0].at, true
 		}
 	}

@@ -21,28 +21,26 @@ type worker struct {
 	line    *line
 	dest    Destination
 	session Session
-	sent    int // messages on this session
+	sent    int       // messages on this session
+	pause   time.Time // nothing can be done for the line before; zero: try at once
 }
 
 // work runs until nothing is due in the line for a while, the destination
 // closes, or the context ends.
 func (g *Gateway) work(ctx context.Context, ln *line) {
 	w := &worker{g: g, line: ln}
-	defer w.close()
+	defer w.leave()
 	for ctx.Err() == nil {
 		s, ok := g.queue.pop(ln, g.now())
-		if !ok {
-			if w.idle(ctx) {
-				continue
+		switch {
+		case ok:
+			if !w.release(ctx, s) {
+				return
 			}
-			return
-		}
-		if !w.release(ctx, s) {
-			g.leave(ln)
+		case !w.idle(ctx):
 			return
 		}
 	}
-	g.leave(ln)
 }
 
 // release sends one delivery of a mailbox whose turn has come. It reports
@@ -55,7 +53,11 @@ func (w *worker) release(ctx context.Context, s slot) bool {
 		return false
 	}
 	d := g.choose(box, s)
-	if d == nil {
+	switch {
+	case d == nil:
+		return true
+	case d.Rev == 0:
+		g.planLeft(ctx, d)
 		return true
 	}
 	noRoute, ok := w.ready(ctx, box)
@@ -73,34 +75,36 @@ func (w *worker) release(ctx context.Context, s slot) bool {
 	return w.open()
 }
 
-// deliver composes, claims, sends and settles one delivery.
+// deliver composes, claims, sends and settles one delivery, and with it those
+// of the same message that may share its transaction.
 func (w *worker) deliver(ctx context.Context, s slot, d *Delivery) {
 	g := w.g
+	if w.dest.Capture {
+		g.capture(s.entry.key, d.ID)
+		return
+	}
 	stored, err := g.Store.Body(ctx, d.Ref)
 	if err != nil {
 		g.unreadable(ctx, s, d, err)
 		return
 	}
 	defer stored.Close()
-	if w.dest.Capture {
-		g.capture(s.entry.key, d.ID)
-		return
-	}
 	body, size, err := g.Composer.Compose(ctx, stored, d)
 	if err != nil {
 		g.unreadable(ctx, s, d, err)
 		return
 	}
 	defer body.Close()
-	claimed := g.claim(ctx, s.entry.key, d.ID)
-	if claimed == nil {
+	claimed := g.claimAll(ctx, append([]*Delivery{d}, g.siblings(ctx, w.line.name, stored.Message, d)...))
+	if len(claimed) == 0 {
 		return
 	}
-	env := envelope(stored.Message, claimed, size)
-	outcome := w.session.Send(context.WithoutCancel(ctx), env, body, claimed.Started.Add(mailWithin))[0]
+	outcomes := w.session.Send(g.sends, envelope(stored.Message, claimed, size), body, notAfter(claimed))
 	w.sent++
-	w.report(outcome)
-	g.settle(ctx, s.entry.key, claimed, stored, outcome)
+	w.report(outcomes)
+	for i, d := range claimed {
+		g.settle(ctx, d.Mailbox, d, stored, outcomes[i])
+	}
 }
 
 // refuse settles a delivery whose domain has no route, as an attempt.
@@ -118,39 +122,51 @@ func (w *worker) refuse(ctx context.Context, s slot, d *Delivery, o Outcome) {
 }
 
 // choose picks the delivery to send first of a mailbox and reserves it, so
-// that no other connection picks it too. With nothing due the mailbox goes
-// back into the queue for its next instant, or out of it.
+// that no other connection picks it too. What a person stopped is set aside.
+// With nothing due the mailbox goes back into the queue for its next instant, or
+// out of it.
 func (g *Gateway) choose(box *Mailbox, s slot) *Delivery {
 	now := g.now()
 	var due []*Delivery
 	var next *Delivery
 	for _, d := range box.Deliveries {
 		switch {
-		case d.Paused || d.State != Waiting && d.State != Sending || g.inflight.has(d.ID):
+		case d.Paused || d.State != Waiting && d.State != Sending:
+		case len(due) == maxItems && d.Class.Bulk() && d.Priority < urgentPriority:
+			// Of a pile only what may go before the rest is worth a look.
+		case g.inflight.has(d.ID) || g.telling.has(d.ID) || g.park(d, box.Key, s.line):
 		case d.State == Waiting && d.Due.After(now):
 			if next == nil || d.Due.Before(next.Due) {
 				next = d
 			}
-		case g.settings.pausedCampaign(d):
-			g.queue.park(CampaignKey{d.Tenant, d.Campaign}, s)
-			return nil
+		case len(due) == maxItems:
+			due[maxItems-1] = d
 		default:
 			due = append(due, d)
-		}
-		if len(due) == maxItems {
-			break
 		}
 	}
 	if d := g.first(box, due, now); d != nil && g.inflight.add(d.ID) {
 		return d
 	}
-	if len(due) > 0 {
-		next = due[0]
-	}
 	if next != nil && len(due) == 0 {
 		g.push(g.slot(box, next, now))
 	}
 	return nil
+}
+
+// planLeft plans what was accepted and not planned: before a crash, or a moment
+// ago by a client whose own step is still on its way.
+func (g *Gateway) planLeft(ctx context.Context, d *Delivery) {
+	var notes []string
+	if stored, err := g.Store.Body(ctx, d.Ref); err == nil {
+		notes = stored.Message.Notes
+		stored.Close()
+	}
+	g.enqueue(step{key: d.Mailbox, do: func(t *turn) {
+		t.then(func() { g.inflight.remove(d.ID) })
+		t.planNew(d.ID, notes, d.Duplicate)
+		t.again(d.ID)
+	}})
 }
 
 // first orders what is due of one mailbox.
@@ -179,36 +195,25 @@ func (g *Gateway) first(box *Mailbox, due []*Delivery, now time.Time) *Delivery 
 // state Sending, durable, or nil when it may not leave now.
 func (g *Gateway) claim(ctx context.Context, k Key, id DeliveryID) *Delivery {
 	var claimed *Delivery
-	keeps := false
 	err := g.perform(ctx, k, func(t *turn) {
-		t.keeps = false
+		t.then(func() { // before what the turn puts back into the queue is looked at
+			if claimed == nil {
+				g.inflight.remove(id)
+			}
+		})
 		claimed = t.claim(id)
-		keeps = t.keeps
 		t.again(id)
 	})
-	if err == nil && claimed != nil {
-		return claimed
+	if err != nil {
+		return nil // nothing is sent; the reservation goes with the process
 	}
-	if !keeps {
-		g.inflight.remove(id)
-	}
-	return nil
+	return claimed
 }
 
-// claim checks everything that may have changed since the delivery was
-// planned: permission, deadline, quiet hours, cap and gap. One that may leave
-// takes its slot in the ring.
+// claim takes a delivery that may leave now, and its slot in the ring.
 func (t *turn) claim(id DeliveryID) *Delivery {
-	d := t.box.Delivery(id)
-	if d == nil || d.Paused || t.g.settings.pausedCampaign(d) {
-		return nil
-	}
-	if d.State == Sending {
-		if d = t.resolveDoubt(d); d.Paused {
-			return nil
-		}
-	}
-	if !t.permitted(d) {
+	d := t.releasable(id)
+	if d == nil {
 		return nil
 	}
 	n := d.Next()
@@ -216,18 +221,50 @@ func (t *turn) claim(id DeliveryID) *Delivery {
 	n.Attempts++
 	if n.Slot.IsZero() {
 		n.Slot = t.now
-		t.head().Gates.Count(scheduler.Send{At: t.now, Weight: uint8(n.Class), Bulk: n.Class.Bulk(), Ref: slotRef(n)})
+		t.head().Gates.Count(n.send(t.now))
 	}
 	t.durable()
 	t.put(n, Event{Kind: EventReleased, Reason: n.Reason})
 	return n
 }
 
+// send is what the ring keeps of a delivery.
+func (d *Delivery) send(at time.Time) scheduler.Send {
+	return scheduler.Send{At: at, Weight: uint8(d.Class), Bulk: d.Class.Bulk(), Ref: slotRef(d)}
+}
+
+// releasable checks everything that may have changed since the delivery was
+// planned, or since a connection looked at it: who stopped it, its time,
+// permission, deadline, quiet hours, cap and gap. It returns nil when the
+// delivery may not leave now.
+func (t *turn) releasable(id DeliveryID) *Delivery {
+	d := t.box.Delivery(id)
+	if d == nil || d.Rev == 0 || d.Paused || d.State == Captured || t.g.telling.has(id) {
+		return nil
+	}
+	if t.g.park(d, t.box.Key, t.g.Line(domain(t.box.Address))) {
+		return nil
+	}
+	if d.State == Sending {
+		if d = t.resolveDoubt(d); d.Paused {
+			return nil
+		}
+	}
+	if d.Due.After(t.now) {
+		t.schedule(d)
+		return nil
+	}
+	if !t.permitted(d) {
+		return nil
+	}
+	return d
+}
+
 // permitted plans a delivery once more; one that may not leave now is held,
 // dropped or given up, in the same turn.
 func (t *turn) permitted(d *Delivery) bool {
 	if !d.Expires.IsZero() && !t.now.Before(d.Expires) {
-		t.expire(d.Next())
+		t.expire(d)
 		return false
 	}
 	entry, err := t.suppressed(d)
@@ -268,61 +305,93 @@ func (t *turn) again(id DeliveryID) {
 // capture settles a delivery that this route keeps instead of sending.
 func (g *Gateway) capture(k Key, id DeliveryID) {
 	g.enqueue(step{key: k, do: func(t *turn) {
-		t.keeps = false
-		d := t.box.Delivery(id)
-		allowed := d != nil && !d.Paused && t.permitted(d)
-		if !t.keeps {
-			t.then(func() { g.inflight.remove(id) })
-		}
-		if !allowed {
-			return
-		}
-		n := d.Next()
-		n.State, n.Due, n.Reason, n.Reply = Captured, time.Time{}, "capture", "250 2.0.0 captured, not sent"
-		g.Metrics.Captured.Add(1)
-		g.held.add(n.Tenant, -1)
-		t.put(n, Event{Kind: EventCaptured, Reason: "capture", Detail: n.Reply})
+		t.then(func() { g.inflight.remove(id) })
+		t.capture(id)
+		t.again(id)
 	}})
 }
 
-// unreadable sets a delivery aside whose content cannot be read back: it is
-// never sent wrong, and a person is told.
-func (g *Gateway) unreadable(ctx context.Context, s slot, d *Delivery, err error) {
-	defer g.inflight.remove(d.ID)
-	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotFound) {
-		g.log().Error("a message cannot be read now", "delivery", d.ID.String(), "error", err)
+func (t *turn) capture(id DeliveryID) {
+	d := t.releasable(id)
+	if d == nil {
+		return
 	}
-	g.perform(ctx, s.entry.key, func(t *turn) {
-		if d := t.box.Delivery(d.ID); d != nil {
-			n := d.Next()
-			n.Paused, n.Reason, n.Reply = true, "damaged", err.Error()
-			t.put(n, Event{Kind: EventHeld, Reason: "damaged", Detail: err.Error()})
-		}
-	})
+	n := d.Next()
+	n.State, n.Due, n.Reason, n.Reply = Captured, time.Time{}, "capture", "250 2.0.0 captured, not sent"
+	t.g.Metrics.Captured.Add(1)
+	t.g.held.add(n.Tenant, -1)
+	t.put(n, Event{Kind: EventCaptured, Reason: "capture", Detail: n.Reply})
 }
 
-func envelope(m *Message, d *Delivery, size int64) *Envelope {
-	r := EnvelopeRecipient{Address: d.Address, Notify: d.Notify}
-	if int(d.ID.Ordinal) < len(m.Recipients) {
-		r.Original = m.Recipients[d.ID.Ordinal].Original
+// unreadable keeps a delivery back whose content cannot be read, or not be
+// composed: it is never sent wrong. One that we stopped in the middle of is as
+// good as before.
+func (g *Gateway) unreadable(ctx context.Context, s slot, d *Delivery, err error) {
+	if ctx.Err() != nil {
+		g.inflight.remove(d.ID)
+		g.queue.push(s)
+		return
 	}
-	return &Envelope{From: m.From, EnvID: m.EnvID, Return: m.Return, EightBit: m.EightBit, UTF8: m.UTF8,
-		Size: size, Priority: m.Priority, By: m.By, ByTrace: m.ByTrace, Deadline: m.Deadline,
-		Recipients: []EnvelopeRecipient{r}}
+	g.log().Error("a message cannot be read", "delivery", d.ID.String(), "error", err)
+	g.enqueue(step{key: s.entry.key, do: func(t *turn) {
+		t.then(func() { g.inflight.remove(d.ID) })
+		t.setAside(d.ID, err)
+		t.again(d.ID)
+	}})
+}
+
+// setAside holds a delivery whose content is damaged until a person has looked
+// at it; with other troubles it is tried again.
+func (t *turn) setAside(id DeliveryID, err error) {
+	d := t.releasable(id)
+	if d == nil {
+		return
+	}
+	n := d.Next()
+	n.Due, n.Reason, n.Reply = t.now.Add(unreadableRetry), "unreadable", err.Error()
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
+		n.Due, n.Reason, n.Paused = time.Time{}, "damaged", true
+	}
+	t.put(n, Event{Kind: EventHeld, Reason: n.Reason, Detail: n.Reply})
+	t.schedule(n)
+}
+
+// unreadableRetry is when a message is tried again that could not be read.
+const unreadableRetry = 5 * time.Minute
+
+func envelope(m *Message, deliveries []*Delivery, size int64) *Envelope {
+	e := &Envelope{From: m.From, EnvID: m.EnvID, Return: m.Return, EightBit: m.EightBit, UTF8: m.UTF8,
+		Size: size, Priority: m.Priority, By: m.By, ByTrace: m.ByTrace, Deadline: m.Deadline}
+	for _, d := range deliveries {
+		r := EnvelopeRecipient{Address: d.Address, Notify: d.Notify}
+		if int(d.ID.Ordinal) < len(m.Recipients) {
+			r.Original = m.Recipients[d.ID.Ordinal].Original
+		}
+		e.Recipients = append(e.Recipients, r)
+	}
+	return e
 }
 
 func slotRef(d *Delivery) uint16 { return uint16(d.ID.Hash()) & 0x1fff }
 
-// report tells the throttle how the destination took a message.
-func (w *worker) report(o Outcome) {
+// report tells the throttle how the destination took a message. Where it
+// deferred some recipients of several, that is their trouble.
+func (w *worker) report(outcomes []Outcome) {
+	var busy, deferred, decided bool
+	for _, o := range outcomes {
+		busy = busy || o.Busy
+		deferred = deferred || o.Kind == OutcomeDeferred
+		decided = decided || o.Kind == OutcomeDelivered || o.Kind == OutcomeFailed
+	}
 	r := throttle.Clean
 	switch {
-	case o.Kind == OutcomeUnsent && !o.Busy:
-		return
-	case o.Busy:
+	case busy:
 		r = throttle.Busy
-	case o.Kind == OutcomeDeferred:
+	case decided:
+	case deferred:
 		r = throttle.Deferred
+	default:
+		return // nothing was tried
 	}
 	w.g.Throttle.Report(w.g.now(), w.dest.Name, r)
 }

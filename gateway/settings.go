@@ -11,6 +11,7 @@ import (
 // settings are what a person changed at run time: it is stored with who and
 // when, and survives a restart (design rule 9).
 type settings struct {
+	changing  sync.Mutex // one change is stored and in force before the next
 	mu        sync.RWMutex
 	campaigns map[CampaignKey]Pause // guarded by mu
 	tenants   map[string]Pause      // guarded by mu
@@ -40,7 +41,7 @@ func (g *Gateway) loadSettings() error {
 		}
 		if tenant, ok := strings.CutPrefix(name, settingTenant); ok {
 			g.settings.tenants[tenant] = p
-			g.queue.pauseTenant(tenant, true)
+			g.queue.stop(g.queue.stopped || tenant == "")
 		}
 		if campaign, ok := strings.CutPrefix(name, settingCampaign); ok {
 			tenant, name, _ := strings.Cut(campaign, "\x00")
@@ -50,16 +51,31 @@ func (g *Gateway) loadSettings() error {
 	return nil
 }
 
-// pausedCampaign reports whether a person stopped the delivery's campaign.
-// Transactional mail belongs to no campaign.
-func (s *settings) pausedCampaign(d *Delivery) bool {
-	if d.Campaign == "" {
-		return false
-	}
+// park sets a mailbox aside for a delivery that a person stopped, with its
+// tenant, its campaign or everything, and reports whether one did. Looking and
+// setting aside is one step: a resume in between would not find it.
+func (g *Gateway) park(d *Delivery, k Key, line string) bool {
+	s := &g.settings
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	_, paused := s.campaigns[CampaignKey{d.Tenant, d.Campaign}]
-	return paused
+	c, stopped := s.stoppedLocked(d)
+	if stopped {
+		g.queue.park(c, k, line)
+	}
+	return stopped
+}
+
+// stoppedLocked returns what of a delivery is paused: a campaign, a tenant with
+// no campaign, or neither for everything.
+func (s *settings) stoppedLocked(d *Delivery) (CampaignKey, bool) {
+	for _, tenant := range [...]string{"", d.Tenant} {
+		if _, paused := s.tenants[tenant]; paused {
+			return CampaignKey{tenant, ""}, true
+		}
+	}
+	c := CampaignKey{d.Tenant, d.Campaign}
+	_, paused := s.campaigns[c]
+	return c, paused && d.Campaign != ""
 }
 
 // Pauses returns what is paused now.
@@ -80,6 +96,8 @@ func (g *Gateway) Pauses() (tenants map[string]Pause, campaigns map[CampaignKey]
 // campaigns, or, where tenant is empty, of everybody's. Mail goes on being
 // accepted and planned.
 func (g *Gateway) SetPaused(ctx context.Context, tenant, campaign string, paused bool, actor string) error {
+	g.settings.changing.Lock()
+	defer g.settings.changing.Unlock()
 	p := Pause{By: actor, At: g.now()}
 	name := settingTenant + tenant
 	if campaign != "" {
@@ -104,23 +122,29 @@ func (g *Gateway) SetPaused(ctx context.Context, tenant, campaign string, paused
 }
 
 func (g *Gateway) applyPause(tenant, campaign string, paused bool, p Pause) {
-	s := &g.settings
+	s, key := &g.settings, CampaignKey{tenant, campaign}
 	var lines []*line
 	s.mu.Lock()
-	switch key := (CampaignKey{tenant, campaign}); {
+	switch {
 	case campaign != "" && paused:
 		s.campaigns[key] = p
 	case campaign != "":
 		delete(s.campaigns, key)
-		lines = g.queue.unpark(key)
 	case paused:
 		s.tenants[tenant] = p
-		g.queue.pauseTenant(tenant, true)
 	default:
 		delete(s.tenants, tenant)
-		lines = g.queue.pauseTenant(tenant, false)
+	}
+	if key == (CampaignKey{}) {
+		g.queue.stop(paused)
+	}
+	if !paused {
+		lines = g.queue.unpark(key, g.now())
 	}
 	s.mu.Unlock()
+	if key == (CampaignKey{}) {
+		g.lookAtAll()
+	}
 	for _, ln := range lines {
 		g.look(ln)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"tidepost/scheduler"
 )
 
 // Retries says when a deferred delivery is tried again.
@@ -37,23 +39,33 @@ func (d *Delivery) After(o Outcome, now time.Time, retries Retries) (*Delivery, 
 		return n, Event{Kind: EventTakenBack, Reason: "unsent", Detail: o.Text}
 	}
 	due := now.Add(jitter(retries.After(int(n.Attempts))))
-	if end := n.end(); !end.IsZero() && due.After(end) {
-		if !now.Before(end) {
-			n.State, n.Reason, n.Due = Bounced, "expired", time.Time{}
-			return n, Event{Kind: EventBounced, Reason: "expired", Detail: n.Reply}
-		}
-		due = end // one last try
+	end, client := n.end()
+	switch last := end.Add(-lastTry); {
+	case end.IsZero() || !due.After(last):
+	case now.Before(last):
+		due = last // one last try
+	case client:
+		n.State, n.Reason, n.Due = Dropped, string(scheduler.Deadline), time.Time{}
+		return n, Event{Kind: EventDropped, Reason: n.Reason, Detail: n.Reply}
+	default:
+		n.State, n.Reason, n.Due = Bounced, "expired", time.Time{}
+		return n, Event{Kind: EventBounced, Reason: "expired", Detail: n.Reply}
 	}
 	n.State, n.Reason, n.Due = Waiting, "retry", due
 	return n, Event{Kind: EventDeferred, Reason: "retry", Detail: n.Reply}
 }
 
-// end is when trying ends: the give-up time, or the client's own deadline.
-func (d *Delivery) end() time.Time {
+// lastTry is how long before the end the last try is due: at the end itself it
+// would be too late.
+const lastTry = 5 * time.Second
+
+// end is when trying ends: the give-up time, or the client's own deadline, past
+// which it wants the mail dropped (client is set).
+func (d *Delivery) end() (end time.Time, client bool) {
 	if d.HardDeadline && !d.Deadline.IsZero() && (d.Expires.IsZero() || d.Deadline.Before(d.Expires)) {
-		return d.Deadline
+		return d.Deadline, true
 	}
-	return d.Expires
+	return d.Expires, false
 }
 
 func replyText(o Outcome) string {
@@ -71,7 +83,10 @@ func replyText(o Outcome) string {
 // instead of losing it.
 func (g *Gateway) settle(ctx context.Context, k Key, d *Delivery, stored *Stored, o Outcome) {
 	n, event := d.After(o, g.now(), g.Retry)
-	g.notify(ctx, n, stored, o)
+	if n.State == Dropped {
+		o.Status = "5.4.7" // delivery time expired (RFC 3463 §3.5)
+	}
+	g.notify(context.WithoutCancel(ctx), n, stored, o)
 	g.enqueue(step{key: k, do: func(t *turn) {
 		t.then(func() { g.inflight.remove(d.ID) })
 		t.settle(d.ID, n, event)
@@ -87,8 +102,10 @@ func (t *turn) settle(id DeliveryID, n *Delivery, event Event) {
 	ref := slotRef(n)
 	switch {
 	case n.State == Delivered:
-		t.head().Gates.Settle(n.Slot, ref, t.now)
-	case n.State == Bounced || event.Kind == EventTakenBack && n.Attempts == 0:
+		if !t.head().Gates.Settle(n.Slot, ref, t.now) { // newer sends have washed it out of the ring
+			t.box.Gates.Count(n.send(t.now))
+		}
+	case n.State == Bounced || n.State == Dropped || event.Kind == EventTakenBack && n.Attempts == 0:
 		t.head().Gates.Return(n.Slot, ref)
 		n.Slot = time.Time{}
 	}
@@ -107,6 +124,8 @@ func (t *turn) count(n *Delivery, event Event) {
 		m.Delivered.Add(1)
 	case EventBounced:
 		m.Bounced.Add(1)
+	case EventDropped:
+		m.Dropped.Add(1)
 	case EventDeferred:
 		m.Deferred.Add(1)
 	case EventTakenBack:
@@ -118,10 +137,14 @@ func (t *turn) count(n *Delivery, event Event) {
 }
 
 // expire gives a delivery up that could not be tried, or tried again, in time.
-func (t *turn) expire(n *Delivery) {
-	t.g.inflight.add(n.ID)
-	t.keeps = true
-	t.then(func() { go t.g.giveUpOn(t.box.Key, n) })
+// A deadline of the client's that came first is a drop, not a failure.
+func (t *turn) expire(d *Delivery) {
+	if _, client := d.end(); client {
+		t.drop(d.Next(), string(scheduler.Deadline), Event{Kind: EventDropped})
+		return
+	}
+	g, k, n := t.g, t.box.Key, d.Next()
+	t.tell(n.ID, func() { g.giveUpOn(k, n) })
 }
 
 // giveUpOn bounces a delivery whose time is over.
@@ -136,7 +159,13 @@ func (g *Gateway) giveUpOn(k Key, n *Delivery) {
 		stored.Close()
 	}
 	g.enqueue(step{key: k, do: func(t *turn) {
-		t.then(func() { g.inflight.remove(n.ID) })
-		t.settle(n.ID, n, Event{Kind: EventBounced, Reason: "expired", Detail: n.Reply})
+		t.then(func() { g.telling.remove(n.ID) })
+		d := t.box.Delivery(n.ID)
+		if d == nil || d.State != Waiting {
+			return
+		}
+		last := d.Next() // the owner may have planned it anew meanwhile
+		last.State, last.Reason, last.Due, last.Reply = n.State, n.Reason, n.Due, n.Reply
+		t.settle(n.ID, last, Event{Kind: EventBounced, Reason: "expired", Detail: n.Reply})
 	}})
 }

@@ -25,7 +25,7 @@ func TestAfter(t *testing.T) {
 		{"the last wait repeats", func(d *Delivery) { d.Attempts = 9 }, Outcome{Kind: OutcomeDeferred}, Waiting, "retry", EventDeferred, time.Hour},
 		{"one last try at the end", func(d *Delivery) { d.Expires = now.Add(time.Minute) }, Outcome{Kind: OutcomeDeferred}, Waiting, "retry", EventDeferred, time.Minute},
 		{"given up", func(d *Delivery) { d.Expires = now }, Outcome{Kind: OutcomeDeferred}, Bounced, "expired", EventBounced, 0},
-		{"the client's own deadline counts", func(d *Delivery) { d.Deadline, d.HardDeadline = now, true }, Outcome{Kind: OutcomeDeferred}, Bounced, "expired", EventBounced, 0},
+		{"the client's own deadline is a drop", func(d *Delivery) { d.Deadline, d.HardDeadline = now, true }, Outcome{Kind: OutcomeDeferred}, Dropped, "deadline", EventDropped, 0},
 		{"a soft deadline does not", func(d *Delivery) { d.Deadline = now }, Outcome{Kind: OutcomeDeferred}, Waiting, "retry", EventDeferred, 5 * time.Minute},
 		{"MAIL was not written: no attempt", nil, Outcome{Kind: OutcomeUnsent}, Waiting, "unsent", EventTakenBack, 0},
 	} {

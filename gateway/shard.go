@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -36,13 +38,18 @@ type turn struct {
 	box    *Mailbox // as it is after the steps so far; this turn's own copy
 	change *Change
 	after  []func() // run once the change is committed
-	keeps  bool     // a reservation outlives the turn: a notification is being written
 }
 
-// put sets a delivery's new state and the events that tell of it.
+// put sets a delivery's new state and the events that tell of it. A change holds
+// one state of a delivery, the last: a Store counts from the one before the
+// change.
 func (t *turn) put(d *Delivery, events ...Event) {
 	t.box.Deliveries = t.box.With(d).Deliveries
-	t.change.Deliveries = append(t.change.Deliveries, d)
+	if i := slices.IndexFunc(t.change.Deliveries, func(o *Delivery) bool { return o.ID == d.ID }); i >= 0 {
+		t.change.Deliveries[i] = d
+	} else {
+		t.change.Deliveries = append(t.change.Deliveries, d)
+	}
 	for i := range events {
 		e := &events[i]
 		e.At, e.Delivery = t.now, d
@@ -79,8 +86,9 @@ func (t *turn) empty() bool {
 	return c.Head == nil && len(c.Deliveries)+len(c.Entries)+len(c.Settings)+len(c.Events) == 0
 }
 
-// run takes steps until the context ends and none are left.
-func (s *shard) run(ctx context.Context) error {
+// run takes steps until the context ends. A commit that fails ends it too, and
+// the whole gateway: no state may be built on one that is not stored.
+func (s *shard) run(ctx context.Context) {
 	batch := make([]step, 0, turnSize)
 	for {
 		batch = batch[:0]
@@ -88,7 +96,7 @@ func (s *shard) run(ctx context.Context) error {
 		case st := <-s.steps:
 			batch = append(batch, st)
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	more:
 		for len(batch) < turnSize {
@@ -100,18 +108,56 @@ func (s *shard) run(ctx context.Context) error {
 			}
 		}
 		if err := s.commit(ctx, batch); err != nil {
-			return err
+			s.g.halt(fmt.Errorf("storing: %w", err))
+			s.refuse(ctx, err)
+			return
 		}
 	}
 }
 
-// commit does a batch of steps in one commit.
+// refuse answers every step with the error that stopped the shard, so that
+// nobody waits for it for ever.
+func (s *shard) refuse(ctx context.Context, err error) {
+	for {
+		select {
+		case st := <-s.steps:
+			st.end(err)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (st *step) end(err error) {
+	if st.done != nil {
+		st.done(err)
+	}
+}
+
+// commit does a batch of steps, in one commit where it can.
 func (s *shard) commit(ctx context.Context, batch []step) error {
+	for len(batch) > 0 {
+		n, err := s.commitSome(ctx, batch)
+		batch = batch[n:]
+		if err != nil {
+			for i := range batch {
+				batch[i].end(err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// commitSome does the first steps of a batch in one commit and returns how many
+// they were. A suppression entry ends a commit: what comes after it must see it
+// stored (design rule 5 d).
+func (s *shard) commitSome(ctx context.Context, batch []step) (int, error) {
 	turns := make(map[Key]*turn, len(batch))
 	order := make([]*turn, 0, len(batch))
 	now := s.g.now()
 	var failed error
-	for _, st := range batch {
+	for i, st := range batch {
 		t := turns[st.key]
 		if t == nil {
 			if t, failed = s.turn(ctx, st.key, now); failed != nil {
@@ -121,24 +167,26 @@ func (s *shard) commit(ctx context.Context, batch []step) error {
 			order = append(order, t)
 		}
 		st.do(t)
+		if len(t.change.Entries) > 0 {
+			batch = batch[:i+1]
+			break
+		}
 	}
 	if failed == nil {
 		failed = s.store(ctx, order)
 	}
-	for _, st := range batch {
-		if st.done != nil {
-			st.done(failed)
-		}
+	for i := range batch {
+		batch[i].end(failed)
 	}
 	if failed != nil {
-		return failed
+		return len(batch), failed
 	}
 	for _, t := range order {
 		for _, f := range t.after {
 			f()
 		}
 	}
-	return nil
+	return len(batch), nil
 }
 
 func (s *shard) turn(ctx context.Context, k Key, now time.Time) (*turn, error) {
@@ -163,9 +211,13 @@ func (s *shard) store(ctx context.Context, order []*turn) error {
 	return s.g.Store.Commit(ctx, changes...)
 }
 
-// enqueue brings a step to the owner of its mailbox.
+// enqueue brings a step to the owner of its mailbox. After Run has returned
+// nothing is done any more: the next start finds what is stored.
 func (g *Gateway) enqueue(st step) {
-	g.shards[int(st.key[0])%shards].steps <- st
+	select {
+	case g.shards[int(st.key[0])%shards].steps <- st:
+	case <-g.stopped:
+	}
 }
 
 var errShutdown = errors.New("the gateway is shutting down")

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"tidepost/scheduler/throttle"
@@ -23,30 +22,54 @@ func (g *Gateway) push(s slot) {
 	g.wake(ln)
 }
 
-// wake hands work to an idle connection of the line, or opens one.
+// wake hands work to an idle connection of the line, or opens one. Where there
+// are too many already the line waits for the end of one.
 func (g *Gateway) wake(ln *line) {
-	if g.holding.Load() || !g.running.Load() {
+	if g.holding.Load() {
 		return
 	}
 	if until, closed, _ := g.Throttle.Closed(g.now(), ln.name); closed {
 		g.alarm(ln, until)
 		return
 	}
-	g.queue.mu.Lock()
-	idle, workers := ln.idle, ln.workers
-	start := idle == 0 && workers < g.most(ln.name)
-	if start {
-		ln.workers++
-	}
-	g.queue.mu.Unlock()
+	most, total := g.most(ln.name), g.mostOfAll()
+	q := g.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	switch {
-	case start:
-		g.workers.Go(func() { g.work(g.run, ln) })
-	case idle > 0:
+	case !q.running:
+	case ln.idle > 0:
 		select {
 		case ln.wake <- struct{}{}:
 		default:
 		}
+	case ln.workers >= most:
+	case q.workers >= total:
+		if !ln.waits {
+			ln.waits = true
+			q.waiting = append(q.waiting, ln)
+		}
+	default:
+		ln.workers++
+		q.workers++
+		g.workers.Go(func() { g.work(g.run, ln) })
+	}
+}
+
+// admit looks at lines that wait for a worker, as long as there may be more.
+func (g *Gateway) admit() {
+	total := g.mostOfAll()
+	for {
+		g.queue.mu.Lock()
+		if g.queue.workers >= total || len(g.queue.waiting) == 0 {
+			g.queue.mu.Unlock()
+			return
+		}
+		ln := g.queue.waiting[0]
+		g.queue.waiting = g.queue.waiting[1:]
+		ln.waits = false
+		g.queue.mu.Unlock()
+		g.look(ln)
 	}
 }
 
@@ -63,13 +86,31 @@ func (g *Gateway) most(name string) int {
 	return max(1, g.Limits(name).Connections)
 }
 
+// mostOfAll is how many connections there may be.
+func (g *Gateway) mostOfAll() int {
+	if g.MaxConnections > 0 {
+		return g.MaxConnections
+	}
+	return 1000
+}
+
 // idle waits for more mail with the connection open. It reports false when
-// the worker should end; it has left the line then.
+// the worker should end: at once where another line wants the connection.
 func (w *worker) idle(ctx context.Context) bool {
 	g, ln := w.g, w.line
+	wanted := g.conns.wanted(w.dest.Name)
 	g.queue.mu.Lock()
-	ln.idle++
+	// Something may have come since we looked, when nobody could wake us.
+	next := g.queue.nextLocked(ln)
+	comes := !next.IsZero() && !next.After(g.now())
+	rests := !comes && !wanted && len(g.queue.waiting) == 0
+	if rests {
+		ln.idle++
+	}
 	g.queue.mu.Unlock()
+	if !rests {
+		return comes
+	}
 	linger := g.IdleClose
 	if linger == 0 {
 		linger = 5 * time.Second
@@ -87,22 +128,24 @@ func (w *worker) idle(ctx context.Context) bool {
 	g.queue.mu.Lock()
 	ln.idle--
 	g.queue.mu.Unlock()
-	if !woken {
-		g.leave(ln)
-	}
 	return woken
 }
 
 // leave ends a worker's part in its line. What became due in between is not
 // forgotten: the clock looks at it.
-func (g *Gateway) leave(ln *line) {
+func (w *worker) leave() {
+	g, ln := w.g, w.line
+	w.close()
 	g.queue.mu.Lock()
 	ln.workers--
+	g.queue.workers--
 	next := g.queue.nextLocked(ln)
+	g.queue.tidyLocked(ln)
 	g.queue.mu.Unlock()
 	if !next.IsZero() {
-		g.alarm(ln, next)
+		g.alarm(ln, later(next, w.pause))
 	}
+	g.admit()
 }
 
 // ready sees to a route, a connection and a rate token, in that order. An
@@ -119,15 +162,30 @@ func (w *worker) ready(ctx context.Context, box *Mailbox) (o *Outcome, ok bool) 
 	if w.dest.Capture {
 		return nil, true
 	}
-	most := w.g.Limits(w.line.name).MessagesPerConnection
-	if w.session != nil && (!w.session.Usable() || most > 0 && w.sent >= most) {
-		w.close()
+	if !w.open() {
+		return nil, false
+	}
+	if w.session != nil && w.used() && w.close() {
+		return nil, false // another line has its turn
 	}
 	if w.session == nil && !w.connect(ctx) {
 		return nil, false
 	}
 	return nil, w.token(ctx)
 }
+
+// used reports whether another message needs another connection.
+func (w *worker) used() bool {
+	most := w.g.Limits(w.line.name).MessagesPerConnection
+	if most <= 0 && w.g.conns.wanted(w.dest.Name) {
+		most = fairShare
+	}
+	return !w.session.Usable() || most > 0 && w.sent >= most
+}
+
+// fairShare is how many messages a connection carries of one line while others
+// wait for it.
+const fairShare = 100
 
 // noRoute is the outcome of a domain that mail cannot be sent to, for now or
 // for ever.
@@ -146,7 +204,7 @@ func (w *worker) token(ctx context.Context) bool {
 		if wait <= 0 {
 			return true
 		}
-		if !sleep(ctx, wait) {
+		if !w.open() || !sleep(ctx, wait) {
 			return false
 		}
 	}
@@ -156,12 +214,13 @@ func (w *worker) token(ctx context.Context) bool {
 // is closed and probed every minute, and everything due follows.
 func (w *worker) connect(ctx context.Context) bool {
 	g := w.g
-	if !g.conns.acquire(w.dest.Name, g.most(w.dest.Name)) {
-		return false // another domain of this destination has them all; the clock comes back
+	if !g.conns.acquire(w.dest.Name, g.most(w.dest.Name), w.line) {
+		w.pause = g.now().Add(connectionWait)
+		return false // other lines of this destination have them all
 	}
 	session, err := g.Transport.Open(ctx, w.dest)
 	if err != nil {
-		g.conns.release(w.dest.Name)
+		w.giveBack()
 		if ctx.Err() == nil {
 			g.log().Warn("destination cannot be reached", "destination", w.dest.Name, "error", err)
 			g.Throttle.Report(g.now(), w.dest.Name, throttle.Unreachable)
@@ -177,44 +236,40 @@ func (w *worker) connect(ctx context.Context) bool {
 	return true
 }
 
-// open reports whether the destination may still be written to.
+// open reports whether the destination may be written to.
 func (w *worker) open() bool {
-	_, closed, _ := w.g.Throttle.Closed(w.g.now(), w.dest.Name)
+	until, closed, _ := w.g.Throttle.Closed(w.g.now(), w.dest.Name)
+	if closed {
+		w.pause = until
+	}
 	return !closed
 }
 
-func (w *worker) close() {
-	if w.session != nil {
-		w.session.Close()
-		w.session = nil
-		w.g.conns.release(w.dest.Name)
-	}
-}
-
-// connections open to each destination, which may serve many lines.
-type connections struct {
-	mu   sync.Mutex
-	open map[string]int // guarded by mu
-}
-
-func (c *connections) acquire(name string, most int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open[name] >= most {
+// close ends the session. It reports whether the connection went to another
+// line.
+func (w *worker) close() bool {
+	if w.session == nil {
 		return false
 	}
-	if c.open == nil {
-		c.open = map[string]int{}
-	}
-	c.open[name]++
-	return true
+	w.session.Close()
+	w.session = nil
+	return w.giveBack()
 }
 
-func (c *connections) release(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open[name]--; c.open[name] == 0 {
-		delete(c.open, name)
+// giveBack lets the next line have the connection, of those with something due.
+func (w *worker) giveBack() bool {
+	g := w.g
+	g.conns.release(w.dest.Name)
+	for {
+		ln := g.conns.next(w.dest.Name)
+		if ln == nil {
+			return false
+		}
+		next := g.queue.next(ln)
+		g.look(ln)
+		if !next.IsZero() && !next.After(g.now()) {
+			return true
+		}
 	}
 }
 
@@ -275,6 +330,7 @@ const (
 
 // runClock looks at the lines whose instant has come.
 func (g *Gateway) runClock(ctx context.Context) {
+	last := g.now()
 	for {
 		timer := time.NewTimer(g.untilAlarm())
 		select {
@@ -285,7 +341,13 @@ func (g *Gateway) runClock(ctx context.Context) {
 			timer.Stop()
 		case <-timer.C:
 		}
-		for _, ln := range g.ring(g.now()) {
+		now := g.now()
+		if now.Before(last.Add(-time.Second)) {
+			g.queue.wentBack(last.Add(longSleep+time.Second), now)
+			g.lookAtAll()
+		}
+		last = now
+		for _, ln := range g.ring(now) {
 			g.look(ln)
 		}
 	}
@@ -327,6 +389,11 @@ func (g *Gateway) look(ln *line) {
 		g.wake(ln)
 		g.sweep(ln)
 	}
+	if next.IsZero() {
+		g.queue.mu.Lock()
+		g.queue.tidyLocked(ln)
+		g.queue.mu.Unlock()
+	}
 }
 
 // sweepSize bounds what one look gives up on.
@@ -349,18 +416,29 @@ func (g *Gateway) sweep(ln *line) {
 	}
 }
 
+// sweep gives up what is over of one mailbox. What is not goes back into the
+// line, due now, and such that the next sweep finds it when its time is over.
 func (t *turn) sweep(s slot) {
-	waits := false
-	for _, d := range t.box.Deliveries {
+	g := t.g
+	var ends time.Time // of what waits, the first
+	for _, was := range t.box.Deliveries {
+		d := t.box.Delivery(was.ID) // as it is now: planning one may settle another
+		if d != nil && d.State == Sending && !g.inflight.has(d.ID) {
+			d = t.resolveDoubt(d)
+		}
 		switch {
-		case d.State != Waiting || d.Paused:
-		case t.now.Before(d.Expires) || !t.g.inflight.add(d.ID):
-			waits = true
-		default:
-			t.expire(d.Next())
+		case d == nil || d.State != Waiting || d.Paused || g.telling.has(d.ID):
+		case d.Rev == 0:
+			t.replan(d.ID)
+		case !d.Expires.IsZero() && !t.now.Before(d.Expires):
+			t.expire(d)
+		case ends.IsZero() || d.Expires.Before(ends):
+			ends = later(t.now, d.Expires)
 		}
 	}
-	if waits {
-		t.then(func() { t.g.queue.push(s) })
+	if ends.IsZero() {
+		return
 	}
+	s.entry.at = min(seconds(t.now), seconds(ends.Add(-min(g.GiveUpTransactional, g.GiveUpBulk))))
+	t.then(func() { g.queue.push(s) })
 }
