@@ -21,6 +21,7 @@ const (
 	EventSuppressed EventKind = "suppressed"
 	EventCaptured   EventKind = "captured"
 	EventInDoubt    EventKind = "in_doubt"
+	EventTooLate    EventKind = "too_late"   // an opt-out came after the release commit (design rule 5 d)
 	EventTakenBack  EventKind = "taken_back" // a release whose MAIL was never written
 	EventDuplicate  EventKind = "duplicate"
 	EventIgnored    EventKind = "ignored"     // a control header that could not be read

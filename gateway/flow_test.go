@@ -306,6 +306,21 @@ func TestOptOutWhileWaiting(t *testing.T) {
 	})
 }
 
+func TestOptOutAfterTheReleaseIsTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.far.delay = time.Minute })
+		id := w.submit("ann@dest.test", nil)
+		time.Sleep(30 * time.Second) // MAIL is written, no reply yet
+		e := suppression.Entry{Address: "ann@dest.test", Scope: suppression.Scope{Kind: suppression.Tenant, Name: "acme"},
+			Reason: suppression.Unsubscribe, Source: "test", Created: time.Now()}
+		if err := w.Observe(t.Context(), e, "test"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.wantKinds(id, EventAccepted, EventPlanned, EventReleased, EventTooLate, EventDelivered)
+	})
+}
+
 func TestInDoubtAfterACrash(t *testing.T) {
 	for _, hold := range []bool{false, true} {
 		t.Run(fmt.Sprintf("hold=%v", hold), func(t *testing.T) {

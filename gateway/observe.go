@@ -79,11 +79,27 @@ func (g *Gateway) replanAddress(ctx context.Context, m address.Mailbox) error {
 // dropSuppressed drops what must not be sent any more.
 func (t *turn) dropSuppressed() {
 	for _, d := range t.box.Deliveries {
-		if d.State != Waiting {
+		if d.State != Waiting && d.State != Sending {
 			continue
 		}
-		if entry, _ := t.suppressed(d); entry != nil {
+		entry, _ := t.suppressed(d)
+		switch {
+		case entry == nil:
+		case d.State == Sending:
+			t.tooLate(d, entry)
+		default:
 			t.replan(d.ID)
 		}
 	}
+}
+
+// tooLateSeq keeps the event apart from those of the delivery's own revision,
+// which it does not change.
+const tooLateSeq = 100
+
+// tooLate tells that an opt-out came after the release commit: the mail may
+// have left, and is not called back.
+func (t *turn) tooLate(d *Delivery, entry *suppression.Entry) {
+	t.change.Events = append(t.change.Events, Event{Kind: EventTooLate, At: t.now, Delivery: d, Seq: tooLateSeq,
+		Reason: "suppressed", Detail: entry.Scope.String() + " " + string(entry.Reason)})
 }

@@ -59,6 +59,7 @@ var known = map[gateway.EventKind]bool{
 	gateway.EventDelivered: true, gateway.EventDeferred: true, gateway.EventBounced: true, gateway.EventDropped: true,
 	gateway.EventSuppressed: true, gateway.EventCaptured: true, gateway.EventInDoubt: true, gateway.EventTakenBack: true,
 	gateway.EventDuplicate: true, gateway.EventIgnored: true, gateway.EventEntry: true, gateway.EventSetting: true,
+	gateway.EventTooLate: true,
 }
 
 // encode makes the message that tells of an event.
