@@ -56,7 +56,7 @@ func TestKill(t *testing.T) {
 	if doubled > open*rounds {
 		t.Errorf("%d messages were sent twice in %d kills, want at most %d", doubled, rounds, open*rounds)
 	}
-	t.Logf("%d kills: %d messages answered 250, none missing, %d sent twice", rounds, answered.len(), doubled)
+	t.Logf("%d kills: %d messages answered 250, %d missing, %d sent twice", rounds, answered.len(), len(missing), doubled)
 	if answered.len() < rounds*20 {
 		t.Errorf("only %d messages were answered: the test did not load the gateway", answered.len())
 	}

@@ -75,7 +75,7 @@ func faults() []fault {
 	for i, f := range targets {
 		for j, what := range []string{"signal=SIGKILL", "error=EIO", "error=ENOSPC"} {
 			f.what = what
-			for _, f.when = range f.points(3*i+j) {
+			for _, f.when = range f.points(3*i + j) {
 				all = append(all, f)
 			}
 		}
@@ -87,17 +87,23 @@ func faults() []fault {
 // ones of every kind.
 func (f fault) points(seed int) []int {
 	most := 40
-	if f.call == "fallocate" || f.call == "renameat" || f.call == "fsync" || f.call == "fdatasync" && f.on == "index" {
+	switch {
+	case f.call == "fallocate" || f.call == "renameat" || f.call == "fsync" || f.call == "fdatasync" && f.on == "index":
 		most = 4 // a thread makes few of these
+	case f.on == "index":
+		most = 16
 	}
-	if os.Getenv("TESTING_FAULTS") != "all" {
+	switch {
+	case os.Getenv("TESTING_FAULTS") == "all":
+		var every []int
+		for n := range most {
+			every = append(every, n+1)
+		}
+		return every
+	case f.on == "log" || f.on == "journal":
 		return []int{1 + seed*3%(most/2), most/2 + 1 + seed*7%(most/2)}
 	}
-	var every []int
-	for n := range most {
-		every = append(every, n+1)
-	}
-	return every
+	return []int{1 + seed%2*(seed*3%(most/2))}
 }
 
 // TestFaults kills the gateway, or fails a system call of its, at one point
@@ -105,6 +111,7 @@ func (f fault) points(seed int) []int {
 // nobody is told that their mail is wrong (5xx), what was answered 250 is there
 // after a restart, and after a failed write or sync nothing more is taken.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	needTracer(t)
 	var mu sync.Mutex
 	happened := map[string]bool{} // by kind; guarded by mu

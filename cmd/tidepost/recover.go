@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"log/slog"
+)
 
 type recoverCmd struct {
 	JSON bool `help:"Print JSON, for programs." name:"json"`
@@ -13,10 +16,10 @@ func (r *recoverCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	summary, err := recoverData(a.Context, cfg.DataDir)
+	summary, err := recoverData(a.Context, cfg.DataDir, slog.New(slog.NewTextHandler(a.Stderr, nil)))
 	if err != nil {
 		return err
 	}
 	return a.print(r.JSON, map[string]string{"data_dir": cfg.DataDir, "summary": summary},
-		fmt.Sprintf("recovered %s: %s; start the gateway, look at `tidepost queue list`, then `tidepost restore --confirm` lets mail leave", cfg.DataDir, summary))
+		fmt.Sprintf("recovered %s: %s; start the gateway, look at `tidepost queue list`, then `tidepost restore --confirm` and `tidepost queue resume --held` let mail leave", cfg.DataDir, summary))
 }

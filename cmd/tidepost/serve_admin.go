@@ -30,9 +30,9 @@ func (s *server) openAdmin(context.Context) error {
 		},
 		Tenants: func() []string { return tenantNames(s.config.Load()) },
 		Ready:   s.store.Ready,
-		Backup:  upkeep(s.store).Backup,
-		Compact: upkeep(s.store).Compact,
-		Confirm: func(context.Context) error { return upkeep(s.store).Confirm() },
+		Backup:  s.store.Backup,
+		Compact: s.store.Compact,
+		Confirm: func(context.Context) error { return s.store.Confirm() },
 		Sources: admin.Sources{
 			Bus: s.bus.lag(), Refused: s.refused,
 			Connections:  func() int64 { return s.smtp.Metrics.Open.Load() },
@@ -99,23 +99,4 @@ func (s *server) refused() map[string]int64 {
 		counts[r.String()] = s.smtp.Metrics.Refused(r)
 	}
 	return counts
-}
-
-type upkeeper interface {
-	Backup(context.Context, string) error
-	Compact(context.Context) error
-	Confirm() error
-}
-
-type noUpkeep struct{}
-
-func (noUpkeep) Backup(context.Context, string) error { return errors.ErrUnsupported }
-func (noUpkeep) Compact(context.Context) error        { return errors.ErrUnsupported }
-func (noUpkeep) Confirm() error                       { return errors.ErrUnsupported }
-
-func upkeep(s any) upkeeper {
-	if u, ok := s.(upkeeper); ok {
-		return u
-	}
-	return noUpkeep{}
 }

@@ -40,7 +40,7 @@ func (s *server) openGateway(ctx context.Context) error {
 		Line:      line,
 		Rules:     s.rulesFor,
 		Tenant:    s.tenant,
-		Held:      held(s.store),
+		Held:      s.store.Held(),
 
 		GiveUpTransactional: c.Route.GiveUp.Transactional.Duration,
 		GiveUpBulk:          c.Route.GiveUp.Bulk.Duration,
@@ -185,11 +185,6 @@ func credentials(c *Config) []gateway.Credential {
 		all = append(all, c.Credentials[i].Gateway())
 	}
 	return all
-}
-
-func held(s any) bool {
-	h, ok := s.(interface{ Held() bool })
-	return ok && h.Held()
 }
 
 // longestHold is the longest HOLDFOR, and the longest X-Tidepost-Window.

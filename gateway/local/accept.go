@@ -64,7 +64,7 @@ func (s *Store) claimOrStop(id gateway.ID) {
 }
 
 func (a *acceptance) release() {
-	a.apply, a.record, a.records = nil, [1]record{}, nil
+	a.apply, a.record, a.records, a.dict = nil, [1]record{}, nil, nil
 	if cap(a.buf) > 64<<10 {
 		a.buf = nil
 	}

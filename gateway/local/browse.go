@@ -47,7 +47,7 @@ func (s *Store) Scan(ctx context.Context, from gateway.Key, yield func(*gateway.
 // scanPiece reads states of the checkpoint from a key on, and the key to go on
 // with.
 func (s *Store) scanPiece(from []byte) (states []*gateway.Mailbox, next []byte, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.index.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketMailbox).Cursor()
 		for k, v := c.Seek(from); k != nil; k, v = c.Next() {
 			if len(states) == scanPiece {
@@ -97,7 +97,7 @@ func (s *Store) History(ctx context.Context, id gateway.ID) ([]gateway.Event, er
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if s.endedBefore(s.history, n, began) || n > durable.segment() {
+		if s.history.endedBefore(n, began) || n > durable.segment() {
 			continue
 		}
 		found, err := s.searchJournal(n, durable, id)
@@ -110,14 +110,8 @@ func (s *Store) History(ctx context.Context, id gateway.ID) ([]gateway.Event, er
 }
 
 // clockSlack is how far the clock may have jumped between a message's id and
-// the file times of what is stored of it.
+// what is stored of it.
 const clockSlack = 48 * time.Hour
-
-// endedBefore reports whether a segment was last written before t.
-func (s *Store) endedBefore(log *segments, n uint32, t time.Time) bool {
-	info, err := os.Stat(log.path(n))
-	return err == nil && info.ModTime().Before(t)
-}
 
 // searchJournal returns the events of a message in one journal segment.
 func (s *Store) searchJournal(n uint32, durable place, id gateway.ID) (events []gateway.Event, err error) {
@@ -159,7 +153,7 @@ func (s *Store) Message(ctx context.Context, id gateway.ID) (*gateway.Message, g
 		if err := ctx.Err(); err != nil {
 			return nil, gateway.Ref{}, err
 		}
-		if n > durable.segment() || s.endedBefore(s.messages, n, began) {
+		if n > durable.segment() || s.messages.endedBefore(n, began) {
 			continue
 		}
 		m, ref, err := s.searchLog(n, durable, id)
@@ -187,7 +181,7 @@ func (s *Store) searchLog(n uint32, durable place, id gateway.ID) (*gateway.Mess
 		if err != nil || r.typ == 0 {
 			return nil, gateway.Ref{}, err
 		}
-		if r.typ != recordMessage || len(r.payload) < 21 || gateway.ID(r.payload[5:21]) != id {
+		if !isMessage(r.typ) || len(r.payload) < 21 || gateway.ID(r.payload[5:21]) != id {
 			continue
 		}
 		m, _, err := decodeMessageRecord(r.payload)

@@ -134,24 +134,31 @@ func (m *mailboxes) dirtyBoxes() []dirtyBox {
 // writeSome writes the first of the dirty states in one transaction and returns
 // how many.
 func (s *Store) writeSome(dirty []dirtyBox) (n int, err error) {
-	tx, err := s.db.Begin(true)
-	if err != nil {
+	if err := s.err(); err != nil {
 		return 0, err
 	}
-	defer tx.Rollback()
 	until := time.Now().Add(checkpointTime)
-	mailboxes, due := tx.Bucket(bucketMailbox), tx.Bucket(bucketDue)
-	for n < len(dirty) && n < checkpointStates && (n%64 != 0 || n == 0 || time.Now().Before(until)) {
-		s.boxes.read(&dirty[n])
-		if err := s.writeState(mailboxes, due, &dirty[n]); err != nil {
-			return 0, err
+	err = s.index.update(func(tx *bbolt.Tx) error {
+		mailboxes, due := tx.Bucket(bucketMailbox), tx.Bucket(bucketDue)
+		for n < len(dirty) && n < checkpointStates && (n%64 != 0 || n == 0 || time.Now().Before(until)) {
+			s.boxes.read(&dirty[n])
+			if err := s.writeState(mailboxes, due, &dirty[n]); err != nil {
+				return err
+			}
+			n++
 		}
-		n++
+		return s.flushJournal()
+	})
+	return n, err
+}
+
+// flushJournal returns when all that was applied is on disk. There is no writer
+// while the store is being recovered.
+func (s *Store) flushJournal() error {
+	if s.journal == nil {
+		return nil
 	}
-	if err := s.journal.flush(); err != nil {
-		return 0, err
-	}
-	return n, tx.Commit()
+	return s.journal.flush()
 }
 
 // read notes the state to be written.
@@ -202,10 +209,10 @@ func (m *mailboxes) written(done []dirtyBox) {
 
 // writeCapture stores the captured sums and last of all the positions.
 func (s *Store) writeCapture(c *capture) error {
-	if err := errors.Join(s.journal.flush(), s.syncClaims()); err != nil {
+	if err := errors.Join(s.flushJournal(), s.syncClaims()); err != nil {
 		return err
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	return s.index.update(func(tx *bbolt.Tx) error {
 		var errs []error
 		put := func(bucket, key, value []byte) {
 			if value == nil {

@@ -73,6 +73,7 @@ var eventKinds = [...]gateway.EventKind{
 	gateway.EventDelivered, gateway.EventDeferred, gateway.EventBounced, gateway.EventDropped,
 	gateway.EventSuppressed, gateway.EventCaptured, gateway.EventInDoubt, gateway.EventTakenBack,
 	gateway.EventDuplicate, gateway.EventIgnored, gateway.EventEntry, gateway.EventSetting,
+	gateway.EventTooLate,
 }
 
 func (c *change) appendEvent(b []byte, e *gateway.Event) []byte {

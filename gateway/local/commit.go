@@ -46,6 +46,7 @@ func (s *Store) commit(changes []*gateway.Change) error {
 	var failed error
 	sub := &submission{relaxed: true, done: make(chan error, 1)}
 	steps := make([]*change, 0, len(changes))
+	s.moving.RLock()
 	for _, c := range changes {
 		step, err := s.prepare(c)
 		c.Failed = err != nil
@@ -59,6 +60,7 @@ func (s *Store) commit(changes []*gateway.Change) error {
 		sub.records = append(sub.records, record{head: head, typ: recordChange})
 	}
 	if len(steps) == 0 {
+		s.moving.RUnlock()
 		return failed
 	}
 	sub.apply = func() {
@@ -67,6 +69,7 @@ func (s *Store) commit(changes []*gateway.Change) error {
 		}
 	}
 	s.journal.submit(sub)
+	s.moving.RUnlock()
 	if err := <-sub.done; err != nil {
 		for _, step := range steps {
 			s.boxes.release(step)

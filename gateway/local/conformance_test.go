@@ -40,9 +40,11 @@ func TestConformance(t *testing.T) {
 		o.SegmentBytes = 256 << 10
 		o.CacheSize = 1
 		o.CheckpointEvery = time.Duration(1+rand.IntN(30)) * time.Millisecond
+		o.SettledFor, o.retainEvery, o.moveGrace = time.Nanosecond, time.Millisecond, time.Millisecond
 		d := newFakeDisk()
 		o.disk = d
 		m := &mortal{Store: mustOpenUnmanaged(t, o), disk: d}
+		checkLive(t, m.Store)
 		t.Cleanup(func() { m.Close() })
 		return m
 	})

@@ -15,6 +15,8 @@ import (
 const (
 	contentPlain = 0 // as it is
 	contentFile  = 1 // its size as varint; the bytes are in large/ID
+	contentS2    = 2 // an s2 block
+	contentZstd  = 3 // id of the dictionary u64, size as varint, a zstd frame
 )
 
 // storeContent completes the record in a.buf with the content. undo takes back
@@ -23,8 +25,7 @@ func (s *Store) storeContent(a *acceptance, m *gateway.Message, c gateway.Conten
 	undo = func(error) {}
 	r := record{typ: recordMessage}
 	if c.File == nil {
-		a.buf = append(a.buf, contentPlain)
-		r.body = c.Bytes
+		a.buf, r.body, a.dict = s.compressor.compress(a.buf, m, c.Bytes)
 	} else {
 		f, ok := c.File.(*spoolFile)
 		if !ok {
@@ -48,24 +49,26 @@ func (s *Store) storeContent(a *acceptance, m *gateway.Message, c gateway.Conten
 
 // Body reads a message back.
 func (s *Store) Body(_ context.Context, r gateway.Ref) (*gateway.Stored, error) {
-	typ, payload, err := s.messages.read(r)
-	if err == nil && typ != recordMessage {
-		err = fmt.Errorf("it is a record of type %d: %w", typ, gateway.ErrDamaged)
+	rec, err := s.messages.read(r)
+	if err == nil && !isMessage(rec.typ) {
+		err = fmt.Errorf("it is a record of type %d: %w", rec.typ, gateway.ErrDamaged)
 	}
 	var m *gateway.Message
 	var content []byte
 	if err == nil {
-		m, content, err = decodeMessageRecord(payload)
+		m, content, err = decodeMessageRecord(rec.payload)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("message at %d of log segment %d: %w", r.Offset, r.Segment, err)
 	}
-	stored, err := s.openContent(m, content)
+	stored, err := s.openContent(m, content, r.Segment, rec.dict)
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", m.ID, err)
 	}
 	return stored, nil
 }
+
+func isMessage(typ byte) bool { return typ == recordMessage || typ == recordCopy }
 
 // decodeMessageRecord takes a message's record apart; content shares memory
 // with payload.
@@ -85,18 +88,43 @@ func decodeMessageRecord(payload []byte) (m *gateway.Message, content []byte, er
 	return m, d.b, nil
 }
 
-func (s *Store) openContent(m *gateway.Message, content []byte) (*gateway.Stored, error) {
+// openContent makes content readable, with its dictionary at dict of the same
+// segment.
+func (s *Store) openContent(m *gateway.Message, content []byte, segment, dict uint32) (*gateway.Stored, error) {
 	d := decoder{b: content}
-	switch encoding := d.byte(); {
-	case d.err != nil:
+	encoding := d.byte()
+	if d.err != nil {
 		return nil, gateway.ErrDamaged
-	case encoding == contentPlain:
-		return &gateway.Stored{Message: m, ReaderAt: bytes.NewReader(d.b), Size: int64(len(d.b))}, nil
-	case encoding == contentFile:
-		return s.openLarge(m, &d)
-	default:
-		return nil, fmt.Errorf("content is stored in a way that this version does not know (%d)", encoding)
 	}
+	var err error
+	switch encoding {
+	case contentFile:
+		return s.openLarge(m, &d)
+	case contentPlain:
+		content = d.b
+	case contentS2:
+		content, err = expandS2(d.b)
+	case contentZstd:
+		content, err = s.compressor.expandZstd(&d, func() (uint64, []byte, error) { return s.loadDictionary(segment, dict) })
+	default:
+		err = fmt.Errorf("content is stored in a way that this version does not know (%d)", encoding)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &gateway.Stored{Message: m, ReaderAt: bytes.NewReader(content), Size: int64(len(content))}, nil
+}
+
+// loadDictionary reads a dictionary back.
+func (s *Store) loadDictionary(segment, offset uint32) (id uint64, content []byte, err error) {
+	rec, err := s.messages.readAt(segment, offset)
+	if err != nil {
+		return 0, nil, err
+	}
+	if rec.typ != recordDictionary {
+		return 0, nil, gateway.ErrDamaged
+	}
+	return decodeDictionary(rec.payload)
 }
 
 func (s *Store) openLarge(m *gateway.Message, d *decoder) (*gateway.Stored, error) {

@@ -17,9 +17,8 @@ var errDead = errors.New("the power is off")
 type fakeDisk struct {
 	osDisk
 
-	// fault, when set, is asked before every operation that changes something.
-	fault func(op, path string) error
-	space atomic.Int64 // what Space reports as free; 0: the truth
+	fault atomic.Pointer[func(op, path string) error] // asked before every operation that changes something
+	space atomic.Int64                                // what Space reports as free; 0: the truth
 	dead  atomic.Bool
 
 	mu      sync.Mutex
@@ -39,10 +38,18 @@ func (d *fakeDisk) before(op, path string) error {
 	if d.dead.Load() {
 		return errDead
 	}
-	if d.fault != nil {
-		return d.fault(op, path)
+	if fault := d.fault.Load(); fault != nil {
+		return (*fault)(op, path)
 	}
 	return nil
+}
+
+func (d *fakeDisk) setFault(fault func(op, path string) error) {
+	if fault == nil {
+		d.fault.Store(nil)
+	} else {
+		d.fault.Store(&fault)
+	}
 }
 
 func (d *fakeDisk) later(path string, undo func()) {

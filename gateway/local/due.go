@@ -119,7 +119,7 @@ const duePieceSize = 100_000
 // duePiece yields entries of the index from a key on and returns the key to go
 // on with, nil at the end.
 func (s *Store) duePiece(from []byte, seen map[gateway.Key]bool, words map[string]string, yield func(gateway.Due) error) (next []byte, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.index.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDue).Cursor()
 		n := 0
 		for k, v := c.Seek(from); k != nil; k, v = c.Next() {

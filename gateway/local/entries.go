@@ -14,7 +14,7 @@ import (
 // entries is the suppression list: all entries of an address under the address,
 // in the checkpoint, with those that changed since in memory over it.
 type entries struct {
-	db *bbolt.DB
+	index *index
 
 	mu      sync.Mutex
 	changed map[string]*entryList // guarded by mu: by canonical address
@@ -39,7 +39,7 @@ func (e *entries) getLocked(canonical string) ([]suppression.Entry, error) {
 		return slices.Clone(l.list), nil
 	}
 	var list []suppression.Entry
-	err := e.db.View(func(tx *bbolt.Tx) (err error) {
+	err := e.index.view(func(tx *bbolt.Tx) (err error) {
 		list, err = decodeEntries(tx.Bucket(bucketEntry).Get([]byte(canonical)))
 		if err != nil {
 			err = fmt.Errorf("suppression entries in state.db: %w", err)

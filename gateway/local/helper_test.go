@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"tidepost/gateway"
+	"tidepost/scheduler"
 )
 
 var ctx = context.Background()
@@ -112,3 +114,16 @@ func body(t testing.TB, s *Store, r gateway.Ref) string {
 	}
 	return string(b)
 }
+
+func isDamaged(err error) bool { return errors.Is(err, gateway.ErrDamaged) }
+
+// looseMessage is a message of no campaign, whose content is stored as it is.
+func looseMessage(to ...int) *gateway.Message {
+	m := testMessage(to...)
+	m.Campaign, m.List = "", ""
+	return m
+}
+
+func sendAt(t time.Time) scheduler.Send { return scheduler.Send{At: t, Bulk: true} }
+
+func isNewer(err error) bool { return errors.Is(err, errNewer) }

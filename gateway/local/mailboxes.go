@@ -18,7 +18,7 @@ const shardCount = 64
 // does not have yet for as long as it does not, and the ones used last. What is
 // in memory wins over what is in the checkpoint.
 type mailboxes struct {
-	db     *bbolt.DB
+	index  *index
 	shards [shardCount]shard
 	dirty  atomic.Int64 // states that the checkpoint does not have
 }
@@ -41,8 +41,8 @@ type box struct {
 	fromLog, fromJournal place // of the last records in state
 }
 
-func newMailboxes(db *bbolt.DB, cacheSize int) *mailboxes {
-	m := &mailboxes{db: db}
+func newMailboxes(x *index, cacheSize int) *mailboxes {
+	m := &mailboxes{index: x}
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.pinned = make(map[gateway.Key]*box)
@@ -89,7 +89,7 @@ func (m *mailboxes) boxLocked(s *shard, k gateway.Key) (*box, error) {
 }
 
 func (m *mailboxes) load(k gateway.Key) (b *box, err error) {
-	err = m.db.View(func(tx *bbolt.Tx) error {
+	err = m.index.view(func(tx *bbolt.Tx) error {
 		v := tx.Bucket(bucketMailbox).Get(k[:])
 		if v == nil {
 			b = &box{state: &gateway.Mailbox{Key: k}}

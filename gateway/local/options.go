@@ -26,6 +26,9 @@ type Options struct {
 	CacheSize       int           // mailbox states kept in memory; 16,384
 	SegmentBytes    int64         // size of a segment; 64 MiB, on small disks less
 
+	retainEvery time.Duration // pause between looks at what may go; a minute
+	moveGrace   time.Duration // how long content stays where it was after compaction; 10 minutes
+
 	disk disk // the real one; tests put another in its place
 }
 
@@ -46,6 +49,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.CheckpointEvery, time.Second)
 	setDefault(&o.CheckpointBytes, 64<<20)
 	setDefault(&o.CacheSize, 16384)
+	setDefault(&o.retainEvery, time.Minute)
+	setDefault(&o.moveGrace, 10*time.Minute)
 }
 
 func setDefault[T comparable](v *T, value T) {

@@ -27,6 +27,7 @@ type preparer struct {
 	kind uint16
 	size int64
 	room func(bytes int64) error // asks the disk guard
+	now  func() time.Time
 
 	next   uint32 // number of the segment being prepared
 	ready  chan prepared
@@ -127,7 +128,7 @@ func (p *preparer) make(number uint32, zeroed int64) (*openSegment, error) {
 	if err != nil {
 		return nil, full(err)
 	}
-	seg := &openSegment{file: f, number: number, salt: newSalt(), off: segmentHeader, size: p.size}
+	seg := &openSegment{file: f, number: number, salt: newSalt(), off: segmentHeader, size: p.size, dicts: make(map[uint64]uint32)}
 	if err := p.layOut(seg, zeroed); err != nil {
 		f.Close()
 		p.disk.Remove(path)
@@ -140,7 +141,7 @@ func (p *preparer) layOut(seg *openSegment, zeroed int64) error {
 	if err := seg.file.Allocate(seg.size); err != nil {
 		return err
 	}
-	header := appendSegmentHeader(nil, p.kind, seg.number, seg.salt)
+	header := appendSegmentHeader(nil, p.kind, seg.number, header{salt: seg.salt, created: p.now()})
 	if err := seg.file.Writev(0, [][]byte{header}); err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func cut(f file, off int64) error {
 
 // message replays a record of the message log.
 func (r *replayer) message(at place, typ byte, payload []byte) error {
-	if typ != recordMessage {
+	if typ != recordMessage && !(typ == recordCopy && r.store.recovering) {
 		return nil
 	}
 	m, content, err := decodeMessageRecord(payload)
@@ -113,11 +113,22 @@ func (r *replayer) message(at place, typ byte, payload []byte) error {
 	}
 	deliveries := newDeliveries(m)
 	r.store.applyAccept(m, deliveries, at, int64(len(payload))+recordHeader)
+	return r.relieve()
+}
+
+// relieve keeps memory within bounds while everything is replayed for recovery.
+func (r *replayer) relieve() error {
+	if r.store.recovering && r.store.boxes.dirty.Load() > dirtyStart {
+		return r.store.writeStates()
+	}
 	return r.store.err()
 }
 
 // change replays a record of the journal.
 func (r *replayer) change(at place, typ byte, payload []byte) error {
+	if typ == recordMove {
+		return r.moves(at, payload)
+	}
 	if typ != recordChange {
 		return nil
 	}
@@ -130,7 +141,18 @@ func (r *replayer) change(at place, typ byte, payload []byte) error {
 			return err
 		}
 	}
-	return r.store.applyRest(c)
+	if err := r.store.applyRest(c); err != nil {
+		return err
+	}
+	return r.relieve()
+}
+
+func (r *replayer) moves(at place, payload []byte) error {
+	ms, err := decodeMoves(payload)
+	if err != nil {
+		return r.undecodable(at, err)
+	}
+	return r.store.applyMoves(ms, at)
 }
 
 // undecodable lets replay go on past a record that was written whole and yet

@@ -7,29 +7,31 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"time"
 )
 
 // A segment is a file of records behind a header:
 //
-//	header  magic [8] · version u16 · kind u16 · number u32 · salt u32 · crc u32 · zeroes to 32
-//	record  salt u32 · length u32 · check u32 · synced u32 · type u8 · payload
+//	header  magic [8] · version u16 · kind u16 · number u32 · salt u32 · created i64 · crc u32
+//	record  salt u32 · length u32 · check u32 · synced u32 · dict u32 · type u8 · payload
 //
 // The salt is random for each segment and stands before every record, so that
 // the next record can be found behind a damaged one, and so that nobody can
 // plant a record inside a mail's text. check is the CRC-32C of length, synced,
-// type and the CRC-32C of the payload, begun with the salt: the long part is
+// dict, type and the CRC-32C of the payload, begun with the salt: the long part is
 // computed by who makes the record, the short one by who places it. Zeroes end
 // a segment.
 //
 // synced is the offset up to which the segment was on disk when the record was
 // written. It tells rot from a torn end: damage before the synced of a later
 // record was whole once; damage behind all of them was never finished, and
-// nobody was told that it was.
+// nobody was told that it was. dict is the offset of the dictionary that the
+// record needs, in the same segment; 0 for none.
 const (
 	segmentMagic   = "TIDESEG\x00"
 	segmentVersion = 1
 	segmentHeader  = 32
-	recordHeader   = 17
+	recordHeader   = 21
 
 	// maxRecord is more than any record needs: a message of MemoryLimit bytes
 	// with a thousand recipients, a mailbox with ten thousand deliveries.
@@ -43,6 +45,7 @@ const (
 	recordChange     = 3 // journal
 	recordMove       = 4 // journal
 	recordEnd        = 5 // both: the last one of a clean end
+	recordCopy       = 6 // log: a message that compaction copied
 )
 
 // What a segment is part of.
@@ -66,62 +69,75 @@ func newSalt() uint32 {
 	return binary.LittleEndian.Uint32(b[:]) | 1
 }
 
-func appendSegmentHeader(b []byte, kind uint16, number, salt uint32) []byte {
+// header is what the front of a segment says of it.
+type header struct {
+	salt    uint32
+	created time.Time // to the millisecond; zero when the header is damaged
+}
+
+func appendSegmentHeader(b []byte, kind uint16, number uint32, h header) []byte {
 	start := len(b)
 	b = append(b, segmentMagic...)
 	b = binary.LittleEndian.AppendUint16(b, segmentVersion)
 	b = binary.LittleEndian.AppendUint16(b, kind)
 	b = binary.LittleEndian.AppendUint32(b, number)
-	b = binary.LittleEndian.AppendUint32(b, salt)
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
-	return append(b, make([]byte, segmentHeader-(len(b)-start))...)
+	b = binary.LittleEndian.AppendUint32(b, h.salt)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.created.UnixMilli()))
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// readSalt returns the salt of a segment. When the header is damaged the first
-// record vouches for its own.
-func readSalt(f file, size int64, kind uint16) (uint32, error) {
-	var h [segmentHeader]byte
-	if _, err := f.ReadAt(h[:], 0); err != nil {
-		return 0, fmt.Errorf("%w: %w", errSegmentHeader, err)
+// readHeader reads the header of a segment. When it is damaged the first record
+// vouches for its own salt.
+func readHeader(f file, size int64, kind uint16) (h header, err error) {
+	var b [segmentHeader]byte
+	if _, err := f.ReadAt(b[:], 0); err != nil {
+		return h, fmt.Errorf("%w: %w", errSegmentHeader, err)
 	}
-	crc := binary.LittleEndian.Uint32(h[20:])
-	if string(h[:8]) == segmentMagic && crc32.Checksum(h[:20], castagnoli) == crc {
-		if v := binary.LittleEndian.Uint16(h[8:]); v > segmentVersion {
-			return 0, fmt.Errorf("%w (format %d, this one reads up to %d)", errSegmentVersion, v, segmentVersion)
-		}
-		if k := binary.LittleEndian.Uint16(h[10:]); k != kind {
-			return 0, fmt.Errorf("%w: it is of kind %d, not %d", errSegmentHeader, k, kind)
-		}
-		return binary.LittleEndian.Uint32(h[16:]), nil
+	if crc := binary.LittleEndian.Uint32(b[28:]); string(b[:8]) == segmentMagic && crc32.Checksum(b[:28], castagnoli) == crc {
+		return decodeHeader(b[:], kind)
 	}
 	var first [4]byte
 	if _, err := f.ReadAt(first[:], segmentHeader); err != nil {
-		return 0, errSegmentHeader
+		return h, errSegmentHeader
 	}
-	s := scanner{f: f, salt: binary.LittleEndian.Uint32(first[:]), off: segmentHeader, limit: size}
-	if _, err := s.recordAt(segmentHeader); err != nil || s.salt == 0 {
-		return 0, errSegmentHeader
+	h.salt = binary.LittleEndian.Uint32(first[:])
+	s := scanner{f: f, salt: h.salt, off: segmentHeader, limit: size}
+	if _, err := s.recordAt(segmentHeader); err != nil || h.salt == 0 {
+		return h, errSegmentHeader
 	}
-	return s.salt, nil
+	return h, nil
+}
+
+func decodeHeader(b []byte, kind uint16) (h header, err error) {
+	if v := binary.LittleEndian.Uint16(b[8:]); v > segmentVersion {
+		return h, fmt.Errorf("%w (format %d, this one reads up to %d)", errSegmentVersion, v, segmentVersion)
+	}
+	if k := binary.LittleEndian.Uint16(b[10:]); k != kind {
+		return h, fmt.Errorf("%w: it is of kind %d, not %d", errSegmentHeader, k, kind)
+	}
+	h.salt = binary.LittleEndian.Uint32(b[16:])
+	h.created = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[20:])))
+	return h, nil
 }
 
 // sealRecord fills in the header at the front of head for a record whose
 // payload (the rest of head and what follows it) has the given length and CRC.
-func sealRecord(head []byte, salt uint32, length int, crc, synced uint32, typ byte) {
+func sealRecord(head []byte, salt uint32, length int, crc, synced, dict uint32, typ byte) {
 	binary.LittleEndian.PutUint32(head, salt)
 	binary.LittleEndian.PutUint32(head[4:], uint32(length))
 	binary.LittleEndian.PutUint32(head[12:], synced)
-	head[16] = typ
+	binary.LittleEndian.PutUint32(head[16:], dict)
+	head[20] = typ
 	binary.LittleEndian.PutUint32(head[8:], recordCheck(head, crc))
 }
 
 // recordCheck computes the check of a record from its header and the CRC of its
 // payload.
 func recordCheck(head []byte, crc uint32) uint32 {
-	var b [13]byte
+	var b [17]byte
 	copy(b[:], head[4:8])
 	copy(b[4:], head[12:recordHeader])
-	binary.LittleEndian.PutUint32(b[9:], crc)
+	binary.LittleEndian.PutUint32(b[13:], crc)
 	return crc32.Update(binary.LittleEndian.Uint32(head), castagnoli, b[:])
 }
 
@@ -133,6 +149,7 @@ type rawRecord struct {
 	off     int64
 	typ     byte // 0: there is none
 	synced  int64
+	dict    uint32
 	payload []byte
 }
 
@@ -144,14 +161,18 @@ func parseRecord(b []byte, salt uint32) (r rawRecord, err error) {
 		return r, errNoRecord
 	}
 	length := binary.LittleEndian.Uint32(b[4:])
-	if length > maxRecord || int64(length) > int64(len(b)-recordHeader) || b[16] == 0 {
+	if length > maxRecord || int64(length) > int64(len(b)-recordHeader) || b[20] == 0 {
 		return r, errNoRecord
 	}
 	payload := b[recordHeader : recordHeader+int(length)]
 	if recordCheck(b, crc32.Checksum(payload, castagnoli)) != binary.LittleEndian.Uint32(b[8:]) {
 		return r, errNoRecord
 	}
-	return rawRecord{typ: b[16], synced: int64(binary.LittleEndian.Uint32(b[12:])), payload: payload}, nil
+	return rawRecord{
+		typ:    b[20],
+		synced: int64(binary.LittleEndian.Uint32(b[12:])),
+		dict:   binary.LittleEndian.Uint32(b[16:]), payload: payload,
+	}, nil
 }
 
 // scanner reads the records of a segment one after another.

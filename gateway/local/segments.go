@@ -1,6 +1,7 @@
 package local
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -36,8 +38,8 @@ type segments struct {
 type segment struct {
 	file
 	number uint32
-	salt   uint32
 	size   int64
+	header
 }
 
 // openSegments lists the segments of a directory and clears away what a crash
@@ -85,6 +87,28 @@ func (s *segments) last() uint32 {
 		return 0
 	}
 	return s.numbers[len(s.numbers)-1]
+}
+
+func (s *segments) has(n uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := slices.BinarySearch(s.numbers, n)
+	return ok
+}
+
+// endedBefore reports whether a segment's last record is older than t. A
+// segment is made when the one before it begins to be used, so it is the
+// second one behind that was made after the last record.
+func (s *segments) endedBefore(n uint32, t time.Time) bool {
+	next, ok := s.after(n)
+	if ok {
+		next, ok = s.after(next)
+	}
+	if !ok {
+		return false
+	}
+	seg, err := s.get(next)
+	return err == nil && seg.created.Before(t)
 }
 
 // after returns the first segment behind n.
@@ -145,7 +169,7 @@ func (s *segments) openNumber(n uint32) (*segment, error) {
 	}
 	seg := &segment{file: f, number: n}
 	if seg.size, err = f.Size(); err == nil {
-		seg.salt, err = readSalt(f, seg.size, s.kind)
+		seg.header, err = readHeader(f, seg.size, s.kind)
 	}
 	if err != nil {
 		f.Close()
@@ -154,10 +178,10 @@ func (s *segments) openNumber(n uint32) (*segment, error) {
 	return seg, nil
 }
 
-// read returns the payload of the record that r names.
-func (s *segments) read(r gateway.Ref) (typ byte, payload []byte, err error) {
+// read returns the record that r names.
+func (s *segments) read(r gateway.Ref) (rec rawRecord, err error) {
 	if r.Length < recordHeader || r.Length > maxRecord+recordHeader {
-		return 0, nil, fmt.Errorf("record of %d bytes: %w", r.Length, gateway.ErrDamaged)
+		return rec, fmt.Errorf("record of %d bytes: %w", r.Length, gateway.ErrDamaged)
 	}
 	b := make([]byte, r.Length)
 	seg, err := s.get(r.Segment)
@@ -170,16 +194,29 @@ func (s *segments) read(r gateway.Ref) (typ byte, payload []byte, err error) {
 		}
 	}
 	if errors.Is(err, errSegmentHeader) || errors.Is(err, io.EOF) {
-		return 0, nil, fmt.Errorf("%w: %w", gateway.ErrDamaged, err)
+		return rec, fmt.Errorf("%w: %w", gateway.ErrDamaged, err)
 	}
 	if err != nil {
-		return 0, nil, err
+		return rec, err
 	}
-	record, err := parseRecord(b, seg.salt)
+	if rec, err = parseRecord(b, seg.salt); err != nil {
+		return rec, fmt.Errorf("record at %d of %s: %w", r.Offset, s.path(r.Segment), gateway.ErrDamaged)
+	}
+	return rec, nil
+}
+
+// readAt returns the record at an offset, whose length is not known.
+func (s *segments) readAt(segment, offset uint32) (rec rawRecord, err error) {
+	seg, err := s.get(segment)
 	if err != nil {
-		return 0, nil, fmt.Errorf("record at %d of %s: %w", r.Offset, s.path(r.Segment), gateway.ErrDamaged)
+		return rec, err
 	}
-	return record.typ, record.payload, nil
+	var h [recordHeader]byte
+	if _, err := seg.ReadAt(h[:], int64(offset)); err != nil {
+		return rec, err
+	}
+	length := binary.LittleEndian.Uint32(h[4:])
+	return s.read(gateway.Ref{Segment: segment, Offset: offset, Length: recordHeader + min(length, maxRecord+1)})
 }
 
 // scan returns a scanner over segment n from offset on, up to limit (0: its

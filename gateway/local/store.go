@@ -23,14 +23,15 @@ const formatVersion = 1
 // Store keeps all state of one machine. It implements gateway.Store and all of
 // its optional powers. Open makes one.
 type Store struct {
-	opt  Options
-	lock *os.File
-	db   *bbolt.DB
-	ids  gateway.IDSource
+	opt   Options
+	lock  *os.File
+	index *index
+	ids   gateway.IDSource
 
 	messages, history *segments // the two logs, for reading
 	log, journal      *writer   // the same, for writing
 	guard             *guard
+	compressor        *compressor
 
 	boxes    *mailboxes
 	sums     *sums
@@ -45,6 +46,10 @@ type Store struct {
 	// writing while the checkpoint captures its positions.
 	applying sync.RWMutex
 
+	// moving is held for reading while a change is computed from a mailbox's
+	// state and handed in, for writing while compaction moves content.
+	moving sync.RWMutex
+
 	checkpointing sync.Mutex    // one checkpoint at a time
 	stored        positions     // guarded by checkpointing: of the last checkpoint
 	captured      atomic.Uint64 // place in the log up to which the last one holds everything
@@ -55,8 +60,14 @@ type Store struct {
 
 	stopped atomic.Pointer[error] // why nothing is taken any more
 
-	quarantined atomic.Int64
-	claimed     atomic.Bool // large files got names that are not synced
+	quarantined       atomic.Int64
+	retaining         sync.Mutex           // one at a time
+	movedAt           map[uint32]time.Time // guarded by retaining: when compaction was done with a segment
+	lookedForCaptured time.Time            // guarded by retaining
+
+	claimed    atomic.Bool // large files got names that are not synced
+	held       atomic.Bool // restored or rebuilt, and not confirmed
+	recovering bool        // everything is being replayed
 }
 
 var (
@@ -71,13 +82,7 @@ var (
 // to where it was when it was closed or killed.
 func Open(opt Options) (*Store, error) {
 	opt.setDefaults()
-	s := &Store{
-		opt:  opt,
-		work: make(chan struct{}, 1), quit: make(chan struct{}),
-		sums:     newSums(),
-		settings: &settings{values: make(map[string][]byte), changed: make(map[string]bool)},
-		cursors:  &cursors{places: make(map[string]place)},
-	}
+	s := newStore(opt)
 	if err := s.open(); err != nil {
 		s.abandon()
 		return nil, fmt.Errorf("data directory %s: %w", opt.Dir, err)
@@ -85,7 +90,19 @@ func Open(opt Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open() error {
+func newStore(opt Options) *Store {
+	return &Store{
+		opt:  opt,
+		work: make(chan struct{}, 1), quit: make(chan struct{}),
+		sums:       newSums(),
+		compressor: newCompressor(),
+		movedAt:    make(map[uint32]time.Time),
+		settings:   &settings{values: make(map[string][]byte), changed: make(map[string]bool)},
+		cursors:    &cursors{places: make(map[string]place)},
+	}
+}
+
+func (s *Store) open() (err error) {
 	if err := s.openDir(); err != nil {
 		return err
 	}
@@ -95,18 +112,16 @@ func (s *Store) open() error {
 	}
 	s.opt.sizeTo(total)
 	s.guard = &guard{disk: s.opt.disk, dir: s.opt.Dir, reserve: s.opt.Reserve}
-	if s.messages, err = openSegments(s.opt.disk, s.dir("log"), kindLog); err != nil {
+	if err := s.openLogs(); err != nil {
 		return err
 	}
-	if s.history, err = openSegments(s.opt.disk, s.dir("journal"), kindJournal); err != nil {
-		return err
+	if s.index, err = openIndex(s.dir("state.db")); err != nil {
+		return unreadable(err)
 	}
-	if err := s.openIndex(); err != nil {
-		return err
-	}
+	s.useIndex()
 	from, err := s.load()
 	if err != nil {
-		return err
+		return unreadable(err)
 	}
 	ends, err := s.replay(from)
 	if err != nil {
@@ -116,6 +131,28 @@ func (s *Store) open() error {
 		return err
 	}
 	return s.startWriters(from, ends)
+}
+
+// unreadable says what to do when state.db is damaged.
+func unreadable(err error) error {
+	if errors.Is(err, errNewer) {
+		return err
+	}
+	return fmt.Errorf("state.db cannot be read (%w): `tidepost recover` rebuilds it from the logs, with everything held", err)
+}
+
+func (s *Store) openLogs() (err error) {
+	if s.messages, err = openSegments(s.opt.disk, s.dir("log"), kindLog); err != nil {
+		return err
+	}
+	s.history, err = openSegments(s.opt.disk, s.dir("journal"), kindJournal)
+	return err
+}
+
+// useIndex lets what is kept in state.db use it.
+func (s *Store) useIndex() {
+	s.boxes = newMailboxes(s.index, s.opt.CacheSize)
+	s.entries = &entries{index: s.index, changed: make(map[string]*entryList)}
 }
 
 // dir returns the path of one of the store's directories.
@@ -161,28 +198,10 @@ func checkFormat(text []byte) error {
 	return nil
 }
 
-// openIndex opens state.db.
-func (s *Store) openIndex() error {
-	db, err := bbolt.Open(s.dir("state.db"), 0o600, &bbolt.Options{
-		Timeout:         time.Second,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: 1 << 30, // readers never wait for the map to grow
-	})
-	if err == nil {
-		s.db = db
-		err = db.Update(createBuckets)
-	}
-	if err != nil {
-		return fmt.Errorf("state.db cannot be read (%w): `tidepost recover` rebuilds it from the logs, with everything held", err)
-	}
-	s.boxes = newMailboxes(db, s.opt.CacheSize)
-	s.entries = &entries{db: db, changed: make(map[string]*entryList)}
-	return nil
-}
-
 // load reads all of the checkpoint that is kept in memory whole.
 func (s *Store) load() (from positions, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.index.view(func(tx *bbolt.Tx) error {
+		s.held.Store(tx.Bucket(bucketMeta).Get(metaHeld) != nil)
 		if from, err = decodePositions(tx.Bucket(bucketMeta).Get(metaPositions)); err != nil {
 			return err
 		}
@@ -198,14 +217,13 @@ func (s *Store) load() (from positions, err error) {
 		err := tx.Bucket(bucketSegment).ForEach(func(k, v []byte) error {
 			use, err := decodeUse(v)
 			d := decoder{b: k}
-			s.sums.segments[be32(d.fixed(4))] = use
+			if n := be32(d.fixed(4)); s.messages.has(n) { // else removed just before a crash
+				s.sums.segments[n] = use
+			}
 			return errors.Join(err, d.finish())
 		})
 		return errors.Join(err, tx.Bucket(bucketTotals).ForEach(s.sums.loadSum))
 	})
-	if err != nil {
-		err = fmt.Errorf("state.db cannot be read (%w): `tidepost recover` rebuilds it from the logs, with everything held", err)
-	}
 	return from, err
 }
 
@@ -231,6 +249,7 @@ func (s *Store) startWriters(from, ends positions) (err error) {
 	s.stored = from
 	s.guard.start()
 	s.running.Go(s.runCheckpoints)
+	s.running.Go(s.runRetention)
 	s.noteWork()
 	return nil
 }
@@ -239,7 +258,7 @@ func (s *Store) newWriter(log *segments, room func(int64) error) *writer {
 	return &writer{
 		disk: s.opt.disk, dir: log.dir, kind: log.kind, log: s.opt.Log,
 		applying: &s.applying, stopped: s.stop, begun: log.add,
-		prep: &preparer{disk: s.opt.disk, dir: log.dir, kind: log.kind, size: s.opt.SegmentBytes, room: room},
+		prep: &preparer{disk: s.opt.disk, dir: log.dir, kind: log.kind, size: s.opt.SegmentBytes, room: room, now: s.opt.Now},
 	}
 }
 
@@ -288,8 +307,8 @@ func (s *Store) abandon() {
 	if s.history != nil {
 		s.history.close()
 	}
-	if s.db != nil {
-		s.db.Close()
+	if s.index != nil {
+		s.index.close()
 	}
 	if s.lock != nil {
 		s.lock.Close()

@@ -153,6 +153,78 @@ func (u *segmentUse) touch(t time.Time) {
 	}
 }
 
+// moved counts a delivery's content as lying in another segment.
+func (s *sums) moved(from, to uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.useLocked(from).Live--
+	use := s.useLocked(to)
+	use.Live++
+	use.Accepted++
+}
+
+// uncount forgets what is unsettled, to be counted again.
+func (s *sums) uncount() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tenants {
+		uncount(t)
+	}
+	for _, t := range s.campaigns {
+		uncount(t)
+	}
+	for _, u := range s.segments {
+		u.Live = 0
+	}
+}
+
+func uncount(t *gateway.Totals) {
+	t.Waiting, t.Sending, t.Captured = 0, 0, 0
+	t.Accepted = t.Delivered + t.Bounced
+	for _, n := range t.Dropped {
+		t.Accepted += n
+	}
+}
+
+// count counts an unsettled delivery in.
+func (s *sums) count(d *gateway.Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(d, func(t *gateway.Totals) {
+		t.Accepted++
+		*slot(t, d.State) += 1
+	})
+	s.useLocked(d.Ref.Segment).Live++
+}
+
+// use returns what is known of a segment.
+func (s *sums) use(segment uint32) segmentUse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.segments[segment]; u != nil {
+		return *u
+	}
+	return segmentUse{}
+}
+
+// forget drops a segment that was removed.
+func (s *sums) forget(segment uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.segments, segment)
+	s.changedSegments[segment] = true
+}
+
+// captured returns how many deliveries are captured.
+func (s *sums) captured() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tenants {
+		n += t.Captured
+	}
+	return n
+}
+
 // totals returns copies of all sums.
 func (s *sums) totals() (map[gateway.CampaignKey]gateway.Totals, map[string]gateway.Totals) {
 	s.mu.Lock()

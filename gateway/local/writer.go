@@ -2,7 +2,6 @@ package local
 
 import (
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -19,38 +18,6 @@ const maxGroup = 8 << 20
 // relaxedDelay is how long written records that nobody waits for may stay
 // unsynced.
 const relaxedDelay = 5 * time.Millisecond
-
-// record is one record on its way into a log. head begins with recordHeader
-// spare bytes; body, which may be nil, follows it on disk.
-type record struct {
-	head, body []byte
-	crc        uint32 // of the payload: head behind the header, and body
-	typ        byte
-	at         place // set by the writer
-}
-
-// prepare computes what does not depend on the record's place.
-func (r *record) prepare() {
-	r.crc = crc32.Update(crc32.Checksum(r.head[recordHeader:], castagnoli), castagnoli, r.body)
-}
-
-func (r *record) size() int64 { return int64(len(r.head) + len(r.body)) }
-
-// submission is what one caller hands to a writer: records that share a fate.
-type submission struct {
-	records []record
-	relaxed bool   // acknowledged when written
-	apply   func() // called in the order of the log, before the caller is told
-	done    chan error
-}
-
-func (s *submission) size() int64 {
-	var n int64
-	for i := range s.records {
-		n += s.records[i].size()
-	}
-	return n
-}
 
 // writer appends to one log: one goroutine takes everything that was handed in
 // while the last sync ran, writes it with one call, syncs it with one call and
@@ -85,15 +52,6 @@ type writer struct {
 	written atomic.Uint64 // place behind the last record written
 	durable atomic.Uint64 // place behind the last record synced
 	applied atomic.Uint64 // place behind the last record applied
-}
-
-// openSegment is the one that grows.
-type openSegment struct {
-	file   file
-	number uint32
-	salt   uint32
-	off    int64
-	size   int64
 }
 
 func (w *writer) start() {
@@ -264,13 +222,6 @@ func (w *writer) group(group, rest []*submission) bool {
 	return true
 }
 
-func (s *submission) finish(err error) {
-	if err == nil && s.apply != nil {
-		s.apply()
-	}
-	s.done <- err
-}
-
 // write places the records of a group and writes them with as few calls as
 // there are segments. It returns the submissions that were written; those for
 // which there is no room have been told.
@@ -279,11 +230,11 @@ func (w *writer) write(group []*submission) ([]*submission, error) {
 	w.bufs = w.bufs[:0]
 	start := w.seg.off
 	for i, s := range group {
-		if size := s.size(); w.seg.off+size > w.seg.size {
+		if w.seg.off+w.seg.needs(s) > w.seg.size {
 			if err := w.put(start); err != nil {
 				return append(kept, group[i:]...), err
 			}
-			err := w.roll(size)
+			err := w.roll(s)
 			start = w.seg.off
 			if isFatal(err) {
 				return append(kept, group[i:]...), err
@@ -299,19 +250,33 @@ func (w *writer) write(group []*submission) ([]*submission, error) {
 	return kept, w.put(start)
 }
 
-// place gives the records of s their places behind the last one.
+// place gives the records of s their places behind the last one, with the
+// dictionary they need before them.
 func (w *writer) place(s *submission) {
-	for i := range s.records {
-		r := &s.records[i]
-		length := int(r.size()) - recordHeader
-		sealRecord(r.head, w.seg.salt, length, r.crc, w.syncedOffset(), r.typ)
-		r.at = placeOf(w.seg.number, uint32(w.seg.off))
-		w.bufs = append(w.bufs, r.head)
-		if len(r.body) > 0 {
-			w.bufs = append(w.bufs, r.body)
+	dict := uint32(0)
+	if s.dict != nil {
+		if dict = w.seg.dicts[s.dict.id]; dict == 0 {
+			dict = uint32(w.seg.off)
+			w.seg.dicts[s.dict.id] = dict
+			copied := s.dict.record
+			copied.head = append([]byte(nil), copied.head...)
+			w.placeRecord(&copied, 0)
 		}
-		w.seg.off += r.size()
 	}
+	for i := range s.records {
+		w.placeRecord(&s.records[i], dict)
+	}
+}
+
+func (w *writer) placeRecord(r *record, dict uint32) {
+	length := int(r.size()) - recordHeader
+	sealRecord(r.head, w.seg.salt, length, r.crc, w.syncedOffset(), dict, r.typ)
+	r.at = placeOf(w.seg.number, uint32(w.seg.off))
+	w.bufs = append(w.bufs, r.head)
+	if len(r.body) > 0 {
+		w.bufs = append(w.bufs, r.body)
+	}
+	w.seg.off += r.size()
 }
 
 // syncedOffset returns how much of the segment is on disk.
@@ -355,9 +320,13 @@ func isFatal(err error) bool {
 	return ok
 }
 
-// roll ends the segment and goes on in the next one, for a submission of that
-// size. Any error but a fatal one left everything as it was.
-func (w *writer) roll(size int64) error {
+// roll ends the segment and goes on in the next one, for a submission that does
+// not fit. Any error but a fatal one left everything as it was.
+func (w *writer) roll(s *submission) error {
+	size := s.size()
+	if s.dict != nil {
+		size += s.dict.record.size()
+	}
 	if size > w.prep.size-segmentHeader {
 		return fmt.Errorf("a record of %d bytes does not fit into a segment of %d", size, w.prep.size)
 	}
