@@ -140,7 +140,7 @@ func (g *Gateway) Open(ctx context.Context) error {
 
 // finishWithin is how long transactions in flight may go on after the stop: with
 // what else there is to do a stop takes at most 30 s.
-const finishWithin = 20 * time.Second
+const finishWithin = 15 * time.Second
 
 // Run releases mail until the context ends, then lets transactions in flight
 // finish. It returns the first error that makes going on unsafe.

@@ -103,8 +103,18 @@ func (w *worker) deliver(ctx context.Context, s slot, d *Delivery) {
 	w.sent++
 	w.report(outcomes)
 	for i, d := range claimed {
+		if g.cutOff(outcomes[i]) {
+			continue
+		}
 		g.settle(ctx, d.Mailbox, d, stored, outcomes[i])
 	}
+}
+
+// cutOff reports whether our own stop ended an attempt that had no reply yet.
+// Such a delivery stays sending: the next start finds it in doubt and sends it
+// at once, where a settled one would wait for its first retry.
+func (g *Gateway) cutOff(o Outcome) bool {
+	return g.sends.Err() != nil && o.Kind == OutcomeDeferred && o.Code == 0
 }
 
 // refuse settles a delivery whose domain has no route, as an attempt.

@@ -228,9 +228,12 @@ func (s *server) reload() {
 	s.rules.forget()
 	s.limits.forget()
 	s.smtp.SetCredentials(credentials(next))
+	s.smtp.SetTrustedNetworks(Prefixes(next.SMTP.TrustedNetworks))
 	s.admin.SetTokens(tokens)
 	s.log.Info("configuration reloaded", "changed", changed)
 }
 
-// shutdownTime bounds how long a stop may take.
-const shutdownTime = 30 * time.Second
+// clientTime is how long a client's transaction may go on after the stop. With
+// the goodbyes to clients and the time that the gateway gives to what it is
+// sending, a stop takes at most 30 s.
+const clientTime = 8 * time.Second

@@ -22,7 +22,7 @@ func (s *server) openSMTP(context.Context) error {
 		Limits: intake.Limits{
 			MaxMessageBytes: int64(c.SMTP.MaxMessageBytes), MaxRecipients: c.SMTP.MaxRecipients,
 			MaxConnections: c.SMTP.MaxConnections, MaxPerAddress: c.SMTP.MaxPerAddress, MaxLine: int(c.SMTP.MaxLine),
-			DrainTimeout: shutdownTime,
+			DrainTimeout: clientTime,
 		},
 		BareNewline:     c.SMTP.BareNewline,
 		TrustedNetworks: Prefixes(c.SMTP.TrustedNetworks),
