@@ -21,5 +21,5 @@ func (r *recoverCmd) Run(a *app) error {
 		return err
 	}
 	return a.print(r.JSON, map[string]string{"data_dir": cfg.DataDir, "summary": summary},
-		fmt.Sprintf("recovered %s: %s; start the gateway, look at `tidepost queue list`, then `tidepost restore --confirm` and `tidepost queue resume --held` let mail leave", cfg.DataDir, summary))
+		fmt.Sprintf("recovered %s: %s; start the gateway, look at `tidepost queue list`, then `tidepost restore --confirm` and `tidepost queue resume --held --all` let mail leave", cfg.DataDir, summary))
 }
