@@ -27,7 +27,7 @@
 //	          └──── held, taken back ◀───┴─── deferred ◀─┘
 //
 // Only Accept's way to STORE is synchronous with a client. The five verbs are
-// five files — accept, plan, release, settle, observe — and, read in that
+// five files — accept, plan, release (with claim), settle, observe — and, read in that
 // order, they are the program. STORE, CLAIM and SETTLE are commits of a Store;
 // events are part of them.
 //
