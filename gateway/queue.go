@@ -201,7 +201,7 @@ func (t *turns) pop(now uint32) (entry, string, bool) {
 		t.cursor = (t.cursor + 1) % len(t.order)
 		tenant := t.order[t.cursor]
 		h := t.heaps[tenant]
-		if len(*h) > 0 && (*h)[0].at <= now {
+		if h.len() > 0 && h.first() <= now {
 			return h.pop(), tenant, true
 		}
 	}
@@ -212,8 +212,8 @@ func (t *turns) next() (uint32, bool) {
 	var least uint32
 	found := false
 	for _, h := range t.heaps {
-		if len(*h) > 0 && (!found || (*h)[0].at < least) {
-			least, found = (*h)[0].at, true
+		if h.len() > 0 && (!found || h.first() < least) {
+			least, found = h.first(), true
 		}
 	}
 	return least, found
@@ -222,7 +222,7 @@ func (t *turns) next() (uint32, bool) {
 func (t *turns) len() int {
 	n := 0
 	for _, h := range t.heaps {
-		n += len(*h)
+		n += h.len()
 	}
 	return n
 }

@@ -11,12 +11,12 @@ func TestHeapOrders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var h dueHeap
 	var want []uint32
-	for range 5000 {
-		if rng.IntN(3) > 0 || len(want) == 0 {
+	for range 40000 { // past several chunks, up and down
+		if rng.IntN(20) > len(want)/2000 || len(want) == 0 {
 			at := rng.Uint32N(1000)
 			h.push(entry{at: at})
-			want = append(want, at)
-			slices.Sort(want)
+			i, _ := slices.BinarySearch(want, at)
+			want = slices.Insert(want, i, at)
 			continue
 		}
 		if got := h.pop().at; got != want[0] {
