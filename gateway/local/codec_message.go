@@ -15,6 +15,7 @@ const (
 	messageUTF8
 	messageByTrace
 	messageDuplicate
+	messageHardDeadline
 )
 
 // appendMessage appends all of a message but its content.
@@ -60,6 +61,9 @@ func messageFlags(m *gateway.Message) uint64 {
 	if !m.Duplicate.IsZero() {
 		flags |= messageDuplicate
 	}
+	if m.HardDeadline {
+		flags |= messageHardDeadline
+	}
 	return flags
 }
 
@@ -101,6 +105,7 @@ func (d *decoder) message() *gateway.Message {
 	m.EightBit = flags&messageEightBit != 0
 	m.UTF8 = flags&messageUTF8 != 0
 	m.ByTrace = flags&messageByTrace != 0
+	m.HardDeadline = flags&messageHardDeadline != 0
 	m.By, m.Priority, m.Class = d.byte(), int8(d.byte()), gateway.Class(d.byte())
 	for _, s := range messageStrings(m) {
 		*s = d.string()
