@@ -85,7 +85,7 @@ func (s *Store) admit(ctx context.Context, m *gateway.Message, c gateway.Content
 	if err := s.guard.mail(); err != nil {
 		return err
 	}
-	return s.awaitCheckpoint(ctx)
+	return s.awaitMail(ctx)
 }
 
 // newDeliveries makes a message's deliveries as they are accepted.

@@ -2,12 +2,16 @@ package local
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"tidepost/gateway"
 )
 
 // Work for the checkpoint is bounded, because it is kept in memory until then:
 // above dirtyStart states a checkpoint begins at once, above dirtyLimit new
-// mail waits for it.
+// mail waits for it, above twice as many changes do. Changes do not wait for a
+// checkpoint without room on the disk: delivering is what makes room.
 const (
 	dirtyStart = 16_000
 	dirtyLimit = 48_000
@@ -24,11 +28,24 @@ func (s *Store) noteWork() {
 // rested says that the checkpoint has written something.
 func (s *Store) rested() { s.progress.make() }
 
-// awaitCheckpoint waits while too much is kept for the checkpoint.
-func (s *Store) awaitCheckpoint(ctx context.Context) error {
-	for s.boxes.dirty.Load() > dirtyLimit {
+// awaitMail is for new mail: it waits while too much is kept for the
+// checkpoint, and refuses when the checkpoint has no room.
+func (s *Store) awaitMail(ctx context.Context) error {
+	if err := s.awaitCheckpoint(ctx, dirtyLimit); err != nil {
+		return err
+	}
+	if s.waits.Load() && s.boxes.dirty.Load() > dirtyLimit {
+		return fmt.Errorf("%w: there is no room for the checkpoint", gateway.ErrFull)
+	}
+	return nil
+}
+
+// awaitCheckpoint waits while more than limit states are kept for a checkpoint
+// that makes progress.
+func (s *Store) awaitCheckpoint(ctx context.Context, limit int64) error {
+	for s.boxes.dirty.Load() > limit && !s.waits.Load() {
 		progress := s.progress.wait()
-		if s.boxes.dirty.Load() <= dirtyLimit {
+		if s.boxes.dirty.Load() <= limit || s.waits.Load() {
 			break
 		}
 		if err := s.err(); err != nil {
@@ -63,10 +80,23 @@ func (s *Store) runCheckpoints() {
 				return
 			}
 		}
-		if s.checkpoint() != nil && s.err() != nil {
-			return
+		if s.checkpoint() != nil {
+			if s.err() != nil || s.pause(time.Second) {
+				return
+			}
+			s.noteWork() // the same work again
 		}
 		last = time.Now()
+	}
+}
+
+// pause waits and reports whether the store is closing.
+func (s *Store) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return false
+	case <-s.quit:
+		return true
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -88,15 +89,24 @@ func (s *Store) backupLarge(ctx context.Context, dest string) error {
 		if filepath.Ext(n.Name()) == ".tmp" {
 			continue
 		}
-		err := linkFile(filepath.Join(s.dir("large"), n.Name()), filepath.Join(dest, n.Name()))
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // renamed or given up meanwhile
-			return err
-		}
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), s.backupLargeFile(n.Name(), dest)); err != nil {
 			return err
 		}
 	}
 	return osDisk{}.SyncDir(dest)
+}
+
+// backupLargeFile copies one large file, which may get its final name, or be
+// given up because its message was refused, at any moment.
+func (s *Store) backupLargeFile(name, dest string) error {
+	final := strings.TrimSuffix(name, newSuffix)
+	for _, as := range []string{name, final} {
+		err := linkFile(filepath.Join(s.dir("large"), as), filepath.Join(dest, as))
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func linkFile(from, to string) error {

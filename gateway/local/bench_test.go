@@ -3,7 +3,11 @@ package local
 import (
 	"crypto/rand"
 	"fmt"
+	"os"
+	"runtime"
 	"sort"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -103,4 +107,77 @@ func BenchmarkCommit(b *testing.B) {
 		ds[n] = step(b, s, ds[n], gateway.Waiting, gateway.EventPlanned)
 		locks[n].Unlock()
 	}, func() { s.checkpoint() })
+}
+
+// BenchmarkOpen opens a store with TIDEPOST_HELD held deliveries (default
+// 10,000) that was killed under load, until all of them are queued. With
+// TIDEPOST_EACH a message has that many recipients, so that millions are held
+// sooner.
+func BenchmarkOpen(b *testing.B) {
+	held, each := 10_000, 1
+	if n, err := strconv.Atoi(os.Getenv("TIDEPOST_HELD")); err == nil {
+		held = n
+	}
+	if n, err := strconv.Atoi(os.Getenv("TIDEPOST_EACH")); err == nil {
+		each = n
+	}
+	o := benchOptions(b)
+	s := mustOpenUnmanaged(b, o)
+	content := []byte(newsletter(1)[:8<<10])
+	began := time.Now()
+	var wg sync.WaitGroup
+	for g := range 20 {
+		wg.Go(func() {
+			for i := g * each; i < held; i += 20 * each {
+				holdSome(b, s, i, each, content)
+			}
+		})
+	}
+	wg.Wait()
+	b.Logf("%d held in %v: %+v", held, time.Since(began), s.Usage())
+	s.kill()
+	runtime.GC()
+	b.ResetTimer()
+	for range b.N {
+		began := time.Now()
+		s := mustOpenUnmanaged(b, o)
+		open := time.Since(began)
+		n := 0
+		if err := s.Due(ctx, func(gateway.Due) error { n++; return nil }); err != nil || n != held {
+			b.Fatalf("%d of %d are due, %v", n, held, err)
+		}
+		b.ReportMetric(open.Seconds(), "open-s")
+		b.ReportMetric(time.Since(began).Seconds(), "ready-s")
+		b.ReportMetric(float64(anonymous()>>20), "anonymous-MB")
+		s.kill()
+	}
+}
+
+// anonymous returns the process's anonymous memory.
+func anonymous() (bytes int64) {
+	text, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			fmt.Sscan(rest, &bytes)
+		}
+	}
+	return bytes << 10
+}
+
+// holdSome accepts a message for some mailboxes and plans it for each.
+func holdSome(b *testing.B, s *Store, from, n int, content []byte) {
+	var to []int
+	for i := range n {
+		to = append(to, from+i)
+	}
+	var changes []*gateway.Change
+	for _, d := range accept(b, s, testMessage(to...), content) {
+		next := d.Next()
+		next.Due, next.Reason = d.Accepted.Add(time.Hour), "predicted"
+		head := &gateway.Mailbox{Profile: content[:200]}
+		changes = append(changes, &gateway.Change{Key: d.Mailbox, Relaxed: true, Deliveries: []*gateway.Delivery{next}, Head: head})
+	}
+	if err := s.Commit(ctx, changes...); err != nil {
+		b.Error(err)
+	}
 }

@@ -201,7 +201,7 @@ func (s *Store) Totals() (campaigns map[gateway.CampaignKey]gateway.Totals, tena
 
 // Usage tells what the store takes on disk and what is left.
 func (s *Store) Usage() gateway.Usage {
-	u := gateway.Usage{Quarantined: int(s.quarantined.Load())}
+	u := gateway.Usage{Quarantined: s.quarantined()}
 	for _, n := range s.messages.list() {
 		u.Log += fileSize(s.messages.path(n))
 		u.Segments++

@@ -46,14 +46,19 @@ func (s *Store) checkpoint() error {
 		return nil
 	}
 	err := s.writeStates()
+	if err == nil && c.cursors != nil {
+		err = s.journalCursors(c.cursors)
+	}
 	if err == nil {
 		err = s.writeCapture(c)
 	}
 	if err != nil {
 		s.sums.restore(c.sums)
 		s.settings.restore(c.settings)
+		s.cursors.restore(c.cursors)
 		return s.checkpointFailed(err)
 	}
+	s.waits.Store(false)
 	s.entries.written(c.entries)
 	s.captured.Store(uint64(c.at.log))
 	s.opt.Log.Debug("checkpoint", "took", s.now().Sub(started), "log", c.at.log.cursor(), "journal", c.at.journal.cursor())
@@ -67,8 +72,8 @@ func (s *Store) capture() *capture {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	at := positions{log: place(s.log.applied.Load()), journal: place(s.journal.applied.Load())}
-	cursors, moved := s.cursors.capture()
-	if at == s.stored && !moved && s.boxes.dirty.Load() == 0 {
+	cursors := s.cursors.capture()
+	if at == s.stored && cursors == nil && s.boxes.dirty.Load() == 0 {
 		return nil
 	}
 	s.stored = at
@@ -80,8 +85,13 @@ func (s *Store) capture() *capture {
 // file.
 func (s *Store) checkpointFailed(err error) error {
 	s.stored = positions{}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, gateway.ErrStopped) {
-		s.opt.Log.Warn("the checkpoint waits", "error", err)
+	if errors.Is(err, gateway.ErrStopped) {
+		return err
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		s.opt.Log.Warn("the checkpoint waits for room on the disk", "error", err)
+		s.waits.Store(true)
+		s.rested()
 		return err
 	}
 	err = fmt.Errorf("%w: writing state.db: %w", gateway.ErrStopped, err)
@@ -233,10 +243,24 @@ func (s *Store) writeCapture(c *capture) error {
 		for k, l := range c.entries {
 			put(bucketEntry, []byte(k), appendEntries(nil, l.list))
 		}
-		for k, p := range c.cursors {
-			put(bucketCursor, []byte(k), appendPlace(nil, p))
+		if c.cursors != nil {
+			errs = append(errs, putCursors(tx, c.cursors))
 		}
 		put(bucketMeta, metaPositions, appendPositions(nil, c.at))
 		return errors.Join(errs...)
 	})
+}
+
+// putCursors replaces all cursors.
+func putCursors(tx *bbolt.Tx, places map[string]place) error {
+	if err := tx.DeleteBucket(bucketCursor); err != nil {
+		return err
+	}
+	b, err := tx.CreateBucket(bucketCursor)
+	for reader, p := range places {
+		if err == nil {
+			err = b.Put([]byte(reader), appendPlace(nil, p))
+		}
+	}
+	return err
 }

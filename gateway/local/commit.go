@@ -9,9 +9,13 @@ import (
 	"tidepost/gateway"
 )
 
-// Commit applies changes, each whole or not at all.
+// Commit applies changes, each whole or not at all. Once they are handed to
+// the journal ctx cannot take them back.
 func (s *Store) Commit(ctx context.Context, changes ...*gateway.Change) error {
 	if err := s.err(); err != nil {
+		return err
+	}
+	if err := s.awaitCheckpoint(ctx, 2*dirtyLimit); err != nil {
 		return err
 	}
 	var failed error

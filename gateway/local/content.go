@@ -58,10 +58,12 @@ func (s *Store) Body(_ context.Context, r gateway.Ref) (*gateway.Stored, error) 
 	if err == nil {
 		m, content, err = decodeMessageRecord(rec.payload)
 	}
+	s.quarantineRef(r, err)
 	if err != nil {
 		return nil, fmt.Errorf("message at %d of log segment %d: %w", r.Offset, r.Segment, err)
 	}
 	stored, err := s.openContent(m, content, r.Segment, rec.dict)
+	s.quarantineRef(r, err)
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", m.ID, err)
 	}

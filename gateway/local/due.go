@@ -34,10 +34,7 @@ func dueOf(m *gateway.Mailbox) (gateway.Due, bool) {
 	if first == nil {
 		return gateway.Due{}, false
 	}
-	_, domain, _ := strings.Cut(m.Address, "@")
-	if i := strings.LastIndexByte(m.Address, '@'); i >= 0 {
-		domain = m.Address[i+1:]
-	}
+	domain := m.Address[strings.LastIndexByte(m.Address, '@')+1:]
 	return gateway.Due{Mailbox: m.Key, Domain: domain, Tenant: first.Tenant, Bulk: first.Class.Bulk(), At: at}, true
 }
 
@@ -72,12 +69,11 @@ func (s *Store) Due(ctx context.Context, yield func(gateway.Due) error) error {
 		return err
 	}
 	words := make(map[string]string)
-	var from []byte
-	for from != nil || len(words) == 0 {
+	for from := []byte{}; from != nil; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if from, err = s.duePiece(from, seen, words, yield); err != nil || from == nil {
+		if from, err = s.duePiece(from, seen, words, yield); err != nil {
 			return err
 		}
 	}

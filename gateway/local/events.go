@@ -4,43 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 
 	"tidepost/gateway"
 )
-
-// cursors are the places up to which the journal's readers have read.
-type cursors struct {
-	mu     sync.Mutex
-	places map[string]place // guarded by mu
-	moved  bool             // guarded by mu: since the last capture
-}
-
-// Cursor returns a reader's saved cursor.
-func (s *Store) Cursor(reader string) gateway.Cursor {
-	s.cursors.mu.Lock()
-	defer s.cursors.mu.Unlock()
-	return s.cursors.places[reader].cursor()
-}
-
-// SaveCursor remembers how far a reader has read. It reaches the disk with the
-// next checkpoint: after a crash a reader sees some events again.
-func (s *Store) SaveCursor(reader string, c gateway.Cursor) error {
-	s.cursors.mu.Lock()
-	s.cursors.places[reader] = cursorPlace(c)
-	s.cursors.moved = true
-	s.cursors.mu.Unlock()
-	s.noteWork()
-	return s.err()
-}
-
-func (c *cursors) capture() (places map[string]place, moved bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	moved, c.moved = c.moved, false
-	return maps.Clone(c.places), moved
-}
 
 // announcement is a channel that is closed and replaced when there is news.
 type announcement struct {

@@ -22,7 +22,11 @@ func TestFaults(t *testing.T) {
 	for _, what := range []string{"EIO", "ENOSPC", "power"} {
 		for _, op := range []string{"write", "sync", "create", "allocate", "rename", "syncdir"} {
 			t.Run(what+" at "+op, func(t *testing.T) {
-				for n := int64(1); n <= 40; n++ {
+				last := int64(40)
+				if testing.Short() {
+					last = 5
+				}
+				for n := int64(1); n <= last; n++ {
 					if !faultAt(t, what, op, n) {
 						break // there are no more such operations
 					}

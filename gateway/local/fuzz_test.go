@@ -84,6 +84,7 @@ var decoders = map[string]func([]byte) error{
 	"message":    func(b []byte) error { _, err := decodeMessage(b); return err },
 	"change":     func(b []byte) error { _, err := decodeChange(b, make(map[string]string)); return err },
 	"mailbox":    func(b []byte) error { _, err := decodeBox(gateway.Key{}, b); return err },
+	"cursors":    func(b []byte) error { _, err := decodeCursors(b); return err },
 	"moves":      func(b []byte) error { _, err := decodeMoves(b); return err },
 	"totals":     func(b []byte) error { _, err := decodeTotals(b); return err },
 	"use":        func(b []byte) error { _, err := decodeUse(b); return err },

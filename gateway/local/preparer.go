@@ -47,7 +47,7 @@ type prepared struct {
 const (
 	zeroPiece = 1 << 20
 	zeroPause = 2 * time.Millisecond
-	zeroFirst = 8 << 20 // of a store's first segment, before it opens
+	zeroFirst = 4 << 20 // of a store's first segment, before it opens
 	zeroWorth = time.Second
 )
 
@@ -145,24 +145,28 @@ func (p *preparer) layOut(seg *openSegment, zeroed int64) error {
 	if err := seg.file.Writev(0, [][]byte{header}); err != nil {
 		return err
 	}
-	if err := seg.file.Sync(); err != nil {
+	if err := p.fill(seg, min(zeroed, seg.size)); err != nil {
 		return err
 	}
-	return p.fill(seg, min(zeroed, seg.size))
+	return seg.file.Sync()
 }
 
-// fill writes zeroes until the writer wants the segment.
+// fill writes zeroes until the writer wants the segment. Many of them are
+// synced piece by piece: one large sync would make the others wait.
 func (p *preparer) fill(seg *openSegment, until int64) error {
 	for off := int64(segmentHeader); off < until && !p.wanted.Load(); {
 		n := min(until-off, zeroPiece)
 		if err := seg.file.Writev(off, [][]byte{zeroes[:n]}); err != nil {
 			return err
 		}
+		off += n
+		if until <= zeroFirst {
+			continue
+		}
 		if err := seg.file.Sync(); err != nil {
 			return err
 		}
-		off += n
-		if until > zeroFirst && p.pause() {
+		if p.pause() {
 			return nil
 		}
 	}

@@ -56,7 +56,7 @@ func (s *Store) recover() (err error) {
 	if err := s.sweepLarge(); err != nil {
 		return err
 	}
-	c := &capture{at: ends, sums: s.sums.capture(), settings: s.settings.capture(), entries: s.entries.dirty()}
+	c := &capture{at: ends, sums: s.sums.capture(), settings: s.settings.capture(), cursors: s.cursors.all(), entries: s.entries.dirty()}
 	if err := s.writeCapture(c); err != nil {
 		return err
 	}

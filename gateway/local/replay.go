@@ -3,8 +3,6 @@ package local
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 )
 
 // replay brings memory from the checkpoint's positions to the ends of both
@@ -59,7 +57,8 @@ func (r *replayer) segment(log *segments, n uint32, offset int64, last bool, app
 	sc, done, err := log.scan(n, offset, 0)
 	if errors.Is(err, errSegmentHeader) {
 		r.damaged++
-		return segmentHeader, r.store.quarantineSegment(log, n, err)
+		r.store.quarantine(log, n, 0, nil, err) // the segment stays where it is
+		return segmentHeader, nil
 	}
 	if err != nil {
 		return 0, err
@@ -67,7 +66,7 @@ func (r *replayer) segment(log *segments, n uint32, offset int64, last bool, app
 	defer done()
 	sc.damaged = func(off, length int64) {
 		r.damaged++
-		r.store.quarantine(log, n, sc.f, off, length)
+		r.store.quarantineStretch(log, n, sc.f, off, length)
 	}
 	sc.tail, sc.ordered = last, log.kind == kindJournal
 	for {
@@ -78,6 +77,9 @@ func (r *replayer) segment(log *segments, n uint32, offset int64, last bool, app
 		if rec.typ == 0 {
 			break
 		}
+		if sc.torn && !r.complete(log, n, &rec) {
+			continue
+		}
 		r.records++
 		if err := apply(placeOf(n, uint32(rec.off)), rec.typ, rec.payload); err != nil {
 			return 0, fmt.Errorf("record at %d of %s: %w", rec.off, log.path(n), err)
@@ -87,6 +89,16 @@ func (r *replayer) segment(log *segments, n uint32, offset int64, last bool, app
 		return sc.off, cut(sc.f, sc.off)
 	}
 	return sc.off, nil
+}
+
+// complete reports whether the dictionary of a record behind a tear is there.
+// Where it is not, nobody was told that the record was stored.
+func (r *replayer) complete(log *segments, n uint32, rec *rawRecord) bool {
+	if rec.dict == 0 {
+		return true
+	}
+	dict, err := log.readAt(n, rec.dict)
+	return err == nil && dict.typ == recordDictionary
 }
 
 // cut ends a segment behind its last whole record.
@@ -104,7 +116,7 @@ func (r *replayer) message(at place, typ byte, payload []byte) error {
 	}
 	m, content, err := decodeMessageRecord(payload)
 	if err != nil {
-		return r.undecodable(at, err)
+		return r.undecodable(r.store.messages, at, payload, err)
 	}
 	if len(content) > 0 && content[0] == contentFile {
 		if err := r.store.reclaim(m.ID); err != nil {
@@ -129,12 +141,15 @@ func (r *replayer) change(at place, typ byte, payload []byte) error {
 	if typ == recordMove {
 		return r.moves(at, payload)
 	}
+	if typ == recordCursors {
+		return r.cursors(at, payload)
+	}
 	if typ != recordChange {
 		return nil
 	}
 	c, err := decodeChange(payload, r.words)
 	if err != nil {
-		return r.undecodable(at, err)
+		return r.undecodable(r.store.history, at, payload, err)
 	}
 	if c.rev > 0 {
 		if err := r.store.boxes.apply(c, at, false); err != nil {
@@ -150,37 +165,27 @@ func (r *replayer) change(at place, typ byte, payload []byte) error {
 func (r *replayer) moves(at place, payload []byte) error {
 	ms, err := decodeMoves(payload)
 	if err != nil {
-		return r.undecodable(at, err)
+		return r.undecodable(r.store.history, at, payload, err)
 	}
 	return r.store.applyMoves(ms, at)
 }
 
+func (r *replayer) cursors(at place, payload []byte) error {
+	places, err := decodeCursors(payload)
+	if err != nil {
+		return r.undecodable(r.store.history, at, payload, err)
+	}
+	r.store.cursors.set(places)
+	return nil
+}
+
 // undecodable lets replay go on past a record that was written whole and yet
 // makes no sense; one of a newer version stops the start.
-func (r *replayer) undecodable(at place, err error) error {
+func (r *replayer) undecodable(log *segments, at place, payload []byte, err error) error {
 	if errors.Is(err, errNewer) {
 		return err
 	}
 	r.damaged++
-	r.store.opt.Log.Error("a record cannot be decoded; skipped", "segment", at.segment(), "offset", at.offset(), "error", err)
-	r.store.quarantined.Add(1)
-	return nil
-}
-
-// quarantine copies a damaged stretch aside and reports it.
-func (s *Store) quarantine(log *segments, n uint32, f file, off, length int64) {
-	s.quarantined.Add(1)
-	b := make([]byte, min(length, maxRecord))
-	f.ReadAt(b, off)
-	name := fmt.Sprintf("%s-%08d-%d", filepath.Base(log.dir), n, off)
-	err := os.WriteFile(filepath.Join(s.dir("quarantine"), name), b, 0o600)
-	s.opt.Log.Error("damaged records were put into quarantine", "segment", log.path(n), "offset", off, "bytes", length, "copy", name, "copy_error", err)
-}
-
-// quarantineSegment sets a segment aside whose header and first record are both
-// damaged; one that was never begun is forgotten.
-func (s *Store) quarantineSegment(log *segments, n uint32, cause error) error {
-	s.quarantined.Add(1)
-	s.opt.Log.Error("a segment cannot be read; it stays where it is", "segment", log.path(n), "error", cause)
+	r.store.quarantine(log, at.segment(), int64(at.offset()), payload, err)
 	return nil
 }

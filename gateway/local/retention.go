@@ -219,6 +219,9 @@ func (s *Store) carryForward(n uint32) error {
 		}
 		return true
 	})
+	if err == nil {
+		err = s.journalCursors(s.cursors.all())
+	}
 	if err != nil || len(addresses)+len(names) == 0 {
 		return err
 	}
@@ -257,15 +260,4 @@ func (s *Store) commitInternal(c *change) error {
 	sub.apply = func() { s.applyChange(c, sub.records[0].at) }
 	s.journal.submit(sub)
 	return <-sub.done
-}
-
-// oldest returns the first journal segment that some reader still needs.
-func (c *cursors) oldest() uint32 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	oldest := ^uint32(0)
-	for _, p := range c.places {
-		oldest = min(oldest, p.segment())
-	}
-	return oldest
 }

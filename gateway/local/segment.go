@@ -46,6 +46,7 @@ const (
 	recordMove       = 4 // journal
 	recordEnd        = 5 // both: the last one of a clean end
 	recordCopy       = 6 // log: a message that compaction copied
+	recordCursors    = 7 // journal: how far its readers have read
 )
 
 // What a segment is part of.
@@ -183,8 +184,8 @@ type scanner struct {
 	limit int64 // nothing is read at or behind it
 
 	// tail is set where the end of the segment may be torn, ordered where
-	// nothing may be used behind a tear.
-	tail, ordered bool
+	// nothing may be used behind a tear. torn tells that there was a tear.
+	tail, ordered, torn bool
 
 	// damaged, where set, is told of every stretch that was whole once.
 	damaged func(off, length int64)
@@ -255,6 +256,7 @@ func (s *scanner) next() (rawRecord, error) {
 		if rot, err = s.wasWhole(r); err != nil {
 			return rawRecord{}, err
 		}
+		s.torn = s.torn || !rot
 		if !rot && s.ordered {
 			return rawRecord{}, nil
 		}

@@ -54,13 +54,13 @@ type Store struct {
 	stored        positions     // guarded by checkpointing: of the last checkpoint
 	captured      atomic.Uint64 // place in the log up to which the last one holds everything
 	work          chan struct{} // there is something to checkpoint
-	progress      announcement  // the checkpoint has written something
+	progress      announcement  // the checkpoint has written something, or could not
+	waits         atomic.Bool   // the last checkpoint found no room
 	quit          chan struct{}
 	running       sync.WaitGroup
 
 	stopped atomic.Pointer[error] // why nothing is taken any more
 
-	quarantined       atomic.Int64
 	retaining         sync.Mutex           // one at a time
 	movedAt           map[uint32]time.Time // guarded by retaining: when compaction was done with a segment
 	lookedForCaptured time.Time            // guarded by retaining
@@ -145,8 +145,10 @@ func (s *Store) openLogs() (err error) {
 	if s.messages, err = openSegments(s.opt.disk, s.dir("log"), kindLog); err != nil {
 		return err
 	}
-	s.history, err = openSegments(s.opt.disk, s.dir("journal"), kindJournal)
-	return err
+	if s.history, err = openSegments(s.opt.disk, s.dir("journal"), kindJournal); err != nil {
+		return err
+	}
+	return s.opt.disk.SyncDir(s.opt.Dir)
 }
 
 // useIndex lets what is kept in state.db use it.
@@ -166,6 +168,9 @@ func (s *Store) openDir() (err error) {
 		if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
 			return err
 		}
+	}
+	if err := s.opt.disk.SyncDir(filepath.Dir(s.opt.Dir)); err != nil {
+		return err
 	}
 	if s.lock, err = os.OpenFile(s.dir("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
