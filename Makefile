@@ -19,7 +19,7 @@ test:
 
 # The long form of the tests that kill the gateway under load.
 soak:
-	TESTING_KILLS=200 $(GO) test -run Kill -timeout 2h -v ./...
+	TESTING_KILLS=200 TESTING_FAULTS=all TESTING_IDLE=10000 TESTING_SOURCE=10000 $(GO) test -run 'Kill|Faults|Idle|Source' -timeout 2h -v ./cmd/tidepost
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
