@@ -13,8 +13,8 @@ import (
 // mail waits for it, above twice as many changes do. Changes do not wait for a
 // checkpoint without room on the disk: delivering is what makes room.
 const (
-	dirtyStart = 16_000
-	dirtyLimit = 48_000
+	dirtyStart = 8_000
+	dirtyLimit = 20_000
 )
 
 // noteWork says that there is something to checkpoint.

@@ -23,7 +23,7 @@ type Options struct {
 	Reserve         int64         // bytes of disk that new mail does not touch; 256 MiB, on small disks 2 %
 	CheckpointEvery time.Duration // pause between checkpoints while there are changes; 1 s
 	CheckpointBytes int64         // journal that makes one due at once; 64 MiB
-	CacheSize       int           // mailbox states kept in memory; 16,384
+	CacheSize       int           // mailbox states kept in memory; 8,192
 	SegmentBytes    int64         // size of a segment; 64 MiB, on small disks less
 
 	retainEvery time.Duration // pause between looks at what may go; a minute
@@ -48,7 +48,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.CapturedBytes, 1<<30)
 	setDefault(&o.CheckpointEvery, time.Second)
 	setDefault(&o.CheckpointBytes, 64<<20)
-	setDefault(&o.CacheSize, 16384)
+	setDefault(&o.CacheSize, 8192)
 	setDefault(&o.retainEvery, time.Minute)
 	setDefault(&o.moveGrace, 10*time.Minute)
 }
