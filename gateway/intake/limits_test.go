@@ -93,8 +93,8 @@ func TestSlowloris(t *testing.T) {
 				t.Parallel()
 				o := &outbox{}
 				srv := newServer(m, o)
-				srv.Limits.CommandTimeout = 60 * time.Millisecond
-				srv.Limits.DataTimeout = 60 * time.Millisecond
+				srv.Limits.CommandTimeout = 300 * time.Millisecond
+				srv.Limits.DataTimeout = 300 * time.Millisecond
 				srv.Limits.MinDataRate = 10_000 // the drip is about 300 B/s
 				c := dial(t, serve(t, srv), m)
 				c.say(row.before.send, row.before.want...)
@@ -136,11 +136,11 @@ func TestSlowHello(t *testing.T) {
 func TestSlowEnough(t *testing.T) {
 	o := &outbox{}
 	srv := newServer(plain, o)
-	srv.Limits.DataTimeout = 50 * time.Millisecond
+	srv.Limits.DataTimeout = 500 * time.Millisecond
 	srv.Limits.MinDataRate = 1000
 	c := dial(t, serve(t, srv), plain)
 	c.say(envelope+"DATA\r\n", "250", "250", "354")
-	for range 20 { // 100 ms, and 40 bytes earn 40 ms each time
+	for range 120 { // 600 ms and more, and 40 bytes earn 40 ms each time
 		c.send(strings.Repeat("x", 38) + "\r\n")
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -151,7 +151,7 @@ func TestSlowEnough(t *testing.T) {
 func TestStress(t *testing.T) {
 	srv := newServer(plain, &outbox{})
 	srv.Limits.MaxConnections = 8
-	srv.Limits.StressTimeout = 50 * time.Millisecond
+	srv.Limits.StressTimeout = time.Second // all seven must be there before the first is sent home
 	addr := serve(t, srv)
 	idle := dial(t, addr, plain)
 	for range 6 {

@@ -95,17 +95,30 @@ func (c *wire) deadline() time.Time {
 
 // arm sets the read deadline, unless the one that is set will do.
 func (c *wire) arm() error {
-	want := c.deadline()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.idle && c.life.isDraining() {
 		return errDraining
 	}
+	c.hurry()
+	want := c.deadline()
 	if d := want.Sub(c.armed); d >= 0 && d <= c.base/8 {
 		return nil
 	}
 	c.armed = want
 	return c.nc.SetReadDeadline(want)
+}
+
+// hurry shortens the phase when the server has come under stress since it
+// began. Asked under mu, because a nudge between the phase's beginning and the
+// setting of its deadline would be lost.
+func (c *wire) hurry() {
+	if c.base > 0 || !c.life.isStressed() {
+		return
+	}
+	if end := time.Now().Add(c.life.stress); end.Before(c.until) {
+		c.until = end
+	}
 }
 
 // nudge makes a blocked read look up and see that the server drains or is under
@@ -135,16 +148,11 @@ func (c *wire) resume() (bool, error) {
 	if c.idle && c.life.isDraining() {
 		return false, errDraining
 	}
-	now := time.Now()
-	if c.base == 0 && c.life.isStressed() {
-		if soon := now.Add(c.life.stress); soon.Before(c.until) {
-			c.until = soon
-		}
-	}
+	c.hurry()
 	c.mu.Lock()
 	c.armed = time.Time{}
 	c.mu.Unlock()
-	return now.Before(c.deadline()), nil
+	return time.Now().Before(c.deadline()), nil
 }
 
 // fill waits for input. Replies are written before it blocks, and only then, so
