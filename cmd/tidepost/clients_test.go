@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"tidepost/gateway/intake"
 	"tidepost/gateway/smtptest"
 )
 
@@ -54,7 +55,7 @@ func TestSwaks(t *testing.T) {
 		"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})),
 		"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 		"tidepost.toml": "[smtp]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n[route]\nmode = 'smarthost'\nsmarthost = '" + sink.Addr() + "'\n" +
-			"[[credential]]\nname = 'esp'\npassword_hash = '" + hashPassword("right") + "'\ntenant = 'acme'\n",
+			"[[credential]]\nname = 'esp'\npassword_hash = '" + intake.HashPassword("right") + "'\ntenant = 'acme'\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

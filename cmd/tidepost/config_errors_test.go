@@ -43,7 +43,7 @@ func TestConfigErrors(t *testing.T) {
 		{"[route]\npassword = 'a'\npassword_file = 'b'\nusername = 'u'", "tidepost.toml:3: route.password_file: contradicts route.password: leave one of the two out"},
 		{"[route]\nretry = ['soon']", `tidepost.toml:2: route.retry: "soon" is not a length of time`},
 		{"[route]\ngive_up = { bulk = 5 }", "tidepost.toml:2: route.give_up.bulk: want text in quotes"},
-		{"[destination.default]\nrate = '5'", `tidepost.toml:2: destination.default.rate: "5" is not a rate`},
+		{"[destination.default]\nrate = '5'", `tidepost.toml:2: destination.default.rate: rate "5": write messages per second`},
 		{"[destination.'example.com']\nrate_max = '1/s'", `tidepost.toml:1: destination."example.com": rate, 5/s, is more than rate_max, 1/s`},
 		{"[destination.'Example.com']\n", `tidepost.toml:1: destination."Example.com": "Example.com" is neither default nor a domain in lower case`},
 		{"[[dkim]]\ndomain = 'example.com'\nselector = 't1'", "tidepost.toml:1: dkim.key_file: is missing"},

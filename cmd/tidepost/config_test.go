@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tidepost/gateway"
+	"tidepost/gateway/intake"
 )
 
 // load writes text as tidepost.toml and loads it.
@@ -213,7 +214,7 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestValuesOutsideOfTheFile(t *testing.T) {
-	hash := hashPassword("x")
+	hash := intake.HashPassword("x")
 	c := mustLoad(t, `[[credential]]
 name = "old"
 classes = ["newsletter"]

@@ -10,6 +10,7 @@ import (
 
 	"tidepost/gateway"
 	"tidepost/scheduler"
+	"tidepost/scheduler/throttle"
 )
 
 // Duration is a length of time, written "90s", "16h", "14d" or "1d12h".
@@ -61,19 +62,11 @@ type Rate struct{ PerSecond float64 }
 
 // UnmarshalText reads a rate.
 func (r *Rate) UnmarshalText(text []byte) error {
-	s := string(text)
-	if s == "" {
-		*r = Rate{}
-		return nil
+	n, err := throttle.ParseRate(string(text))
+	if err == nil {
+		r.PerSecond = n
 	}
-	number, unit, _ := strings.Cut(s, "/")
-	seconds, known := map[string]float64{"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
-	n, err := strconv.ParseFloat(number, 64)
-	if !known || err != nil || math.IsNaN(n) || n <= 0 || n > 1e9 {
-		return fmt.Errorf("%q is not a rate: write it like 5/s, 300/m or 1000/h", s)
-	}
-	r.PerSecond = n / seconds
-	return nil
+	return err
 }
 
 func (r Rate) String() string {

@@ -3,18 +3,13 @@ package main
 import (
 	"context"
 	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"strings"
+
+	"tidepost/gateway/content"
 )
 
 // dkimCmd makes and checks signing keys.
@@ -36,38 +31,23 @@ func (d *dkimKeygenCmd) Run(a *app) error {
 		return usagef("%s or %s is not a name, as in: tidepost dkim keygen example.com --selector t1", d.Domain, d.Selector)
 	}
 	out := firstOf(d.Out, d.Selector+".pem")
-	key, err := newSigningKey(d.Type)
+	key, text, err := content.GenerateKey(d.Type)
 	if err != nil {
 		return err
 	}
-	record, err := dkimRecord(key)
+	record, err := content.DNSRecord(d.Selector, d.Domain, key)
 	if err != nil {
 		return err
 	}
-	if err := writeKey(out, key); err != nil {
+	if err := writeKey(out, text); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Stdout, "; the private key is in %s; publish this record:\n", out)
-	fmt.Fprintf(a.Stdout, "%s._domainkey.%s. IN TXT %s\n\n", d.Selector, d.Domain, zoneText(record))
+	fmt.Fprintf(a.Stdout, "; the private key is in %s; publish this record:\n%s\n\n", out, record)
 	_, err = fmt.Fprintf(a.Stdout, "# then add this to the configuration:\n[[dkim]]\ndomain = %q\nselector = %q\nkey_file = %q\n", d.Domain, d.Selector, out)
 	return err
 }
 
-// newSigningKey makes an RSA key of 2048 bits, the least that signers should
-// use (RFC 8301 §3.2), or an Ed25519 key (RFC 8463).
-func newSigningKey(kind string) (crypto.Signer, error) {
-	if kind == "ed25519" {
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		return key, err
-	}
-	return rsa.GenerateKey(rand.Reader, 2048)
-}
-
-func writeKey(path string, key crypto.Signer) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
+func writeKey(path string, text []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%s exists, and a key that is published must not be lost: name another file with --out", path)
@@ -75,54 +55,8 @@ func writeKey(path string, key crypto.Signer) error {
 	if err != nil {
 		return err
 	}
-	err = pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	_, err = f.Write(text)
 	return errors.Join(err, f.Close())
-}
-
-// dkimRecord is the TXT record of a key (RFC 6376 §3.6.1, RFC 8463 §4.2).
-func dkimRecord(key crypto.Signer) (string, error) {
-	switch public := key.Public().(type) {
-	case *rsa.PublicKey:
-		der, err := x509.MarshalPKIXPublicKey(public)
-		return "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(der), err
-	case ed25519.PublicKey:
-		return "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public), nil
-	}
-	return "", fmt.Errorf("%T keys do not sign mail: want RSA or Ed25519", key)
-}
-
-// zoneText writes a record as a zone file wants it: strings of at most 255
-// bytes (RFC 1035 §3.3).
-func zoneText(record string) string {
-	var parts []string
-	for len(record) > 255 {
-		parts, record = append(parts, `"`+record[:255]+`"`), record[255:]
-	}
-	return strings.Join(append(parts, `"`+record+`"`), " ")
-}
-
-// readSigningKey reads a private key in PEM, PKCS #8 or #1.
-func readSigningKey(path string) (crypto.Signer, error) {
-	text, err := readSecret(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode([]byte(text + "\n"))
-	if block == nil {
-		return nil, fmt.Errorf("%s is not a key in PEM: make one with `tidepost dkim keygen`", path)
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("%s holds a %T: want RSA or Ed25519", path, key)
-	}
-	return signer, nil
 }
 
 type dkimCheckCmd struct {
@@ -154,19 +88,19 @@ func (d *dkimCheckCmd) Run(a *app) error {
 }
 
 func (d *dkimCheckCmd) checkKey(ctx context.Context, w io.Writer, k DKIMKey) error {
-	key, err := readSigningKey(k.KeyFile)
+	key, err := content.LoadKey(k.KeyFile)
 	if err != nil {
 		return err
 	}
-	record, err := dkimRecord(key)
+	record, err := content.DNSRecord(k.Selector, k.Domain, key)
 	if err != nil {
+		return err
+	}
+	if d.NoDNS {
+		_, err := fmt.Fprintln(w, record)
 		return err
 	}
 	name := k.Selector + "._domainkey." + k.Domain
-	if d.NoDNS {
-		_, err := fmt.Fprintf(w, "%s. IN TXT %s\n", name, zoneText(record))
-		return err
-	}
 	lookup := d.lookup
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupTXT
@@ -177,23 +111,25 @@ func (d *dkimCheckCmd) checkKey(ctx context.Context, w io.Writer, k DKIMKey) err
 	if err != nil {
 		return fmt.Errorf("cannot be looked up: %w; the record to publish is: %s", err, record)
 	}
-	for _, p := range published {
-		if dkimTag(p, "p") == dkimTag(record, "p") {
-			_, err := fmt.Fprintf(w, "%s: the DNS has this key\n", name)
-			return err
-		}
+	if err := publishes(published, key); err != nil {
+		return fmt.Errorf("%w; the record to publish is: %s", err, record)
 	}
-	return fmt.Errorf("the DNS has another key; the record to publish is: %s", record)
+	_, err = fmt.Fprintf(w, "%s: the DNS has this key\n", name)
+	return err
 }
 
-// dkimTag returns the value of a tag of a record, without white space
-// (RFC 6376 §3.2).
-func dkimTag(record, tag string) string {
-	for part := range strings.SplitSeq(record, ";") {
-		name, value, _ := strings.Cut(part, "=")
-		if strings.TrimSpace(name) == tag {
-			return strings.Join(strings.Fields(value), "")
+// publishes reports why none of the published records makes a key's
+// signatures verify; nil: one does.
+func publishes(published []string, key crypto.Signer) error {
+	reason := errors.New("the DNS has another key")
+	for _, text := range published {
+		record, err := content.CheckRecord(text)
+		switch {
+		case err != nil:
+			reason = err
+		case record.Fits(key):
+			return nil
 		}
 	}
-	return ""
+	return reason
 }

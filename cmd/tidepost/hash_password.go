@@ -2,28 +2,15 @@ package main
 
 import (
 	"bufio"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/term"
-)
 
-// The cost of a password check: OWASP's first choice for argon2id, 19 MiB and
-// two passes on one lane, about 20 ms. An SMTP server hashes once for every
-// session that logs in, so the costlier profiles of RFC 9106 §4 (64 MiB, 2 GiB)
-// would let a few clients with wrong passwords take the machine.
-const (
-	argonMemory = 19456 // KiB
-	argonTime   = 2
-	argonLanes  = 1
-	saltBytes   = 16
-	hashBytes   = 32
+	"tidepost/gateway/intake"
 )
 
 type hashPasswordCmd struct{}
@@ -38,7 +25,7 @@ func (hashPasswordCmd) Run(a *app) error {
 	if password == "" {
 		return usagef("the password is empty")
 	}
-	_, err = fmt.Fprintln(a.Stdout, hashPassword(password))
+	_, err = fmt.Fprintln(a.Stdout, intake.HashPassword(password))
 	return err
 }
 
@@ -69,14 +56,4 @@ func readPassword(a *app) (string, error) {
 		return "", errors.New("the two passwords differ")
 	}
 	return first, nil
-}
-
-// hashPassword returns the argon2id hash of a password with a fresh salt.
-func hashPassword(password string) string {
-	salt := make([]byte, saltBytes)
-	rand.Read(salt)
-	sum := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashBytes)
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
-		argon2.Version, argonMemory, argonTime, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(sum))
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tidepost/gateway/intake"
 	"tidepost/gateway/smtptest"
 )
 
@@ -122,7 +123,7 @@ trusted_networks = []
 name = "esp"
 password_hash = '%s'
 tenant = "acme"
-`, hashPassword(password)))
+`, intake.HashPassword(password)))
 }
 
 func (r *reloadable) file(name string, text []byte) {

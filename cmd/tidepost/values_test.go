@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tidepost/gateway/intake"
 )
 
 func TestDuration(t *testing.T) {
@@ -80,7 +82,7 @@ func TestLoopback(t *testing.T) {
 }
 
 func TestPasswordHash(t *testing.T) {
-	a, b := hashPassword("x"), hashPassword("x")
+	a, b := intake.HashPassword("x"), intake.HashPassword("x")
 	if a == b || !passwordHash(a) || !passwordHash(b) {
 		t.Errorf("%s and %s: want two good hashes with salts of their own", a, b)
 	}
