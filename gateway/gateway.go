@@ -274,12 +274,6 @@ func (h *heldCounts) reserve(tenant string, n, most int64) (were int64, ok bool)
 	return were, true
 }
 
-func (h *heldCounts) of(tenant string) int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.n[tenant]
-}
-
 // jitter spreads a wait by ±10 %, so that what failed together does not come
 // back together.
 func jitter(d time.Duration) time.Duration {
