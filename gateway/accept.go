@@ -24,6 +24,9 @@ func (g *Gateway) Accept(ctx context.Context, s *Submission) (ID, error) {
 	if err := g.takeQuota(m); err != nil {
 		return ID{}, err
 	}
+	if g.NewID != nil {
+		m.ID = g.NewID(m.Received)
+	}
 	deliveries, err := g.Store.Accept(ctx, m, s.Content)
 	if err != nil {
 		g.held.add(m.Tenant, -int64(len(m.Recipients)))
@@ -33,7 +36,7 @@ func (g *Gateway) Accept(ctx context.Context, s *Submission) (ID, error) {
 	g.Metrics.Accepted.Add(int64(len(deliveries)))
 	for i, d := range deliveries {
 		duplicate := repeated != nil && repeated[i]
-		g.enqueue(step{key: d.Mailbox, do: func(t *turn) { t.planNew(d.ID, m.Notes, duplicate) }})
+		g.enqueue(step{key: d.Mailbox, do: func(t *turn) { t.planNew(d.ID, m, duplicate) }})
 	}
 	return m.ID, nil
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"time"
+
+	"tidepost/scheduler"
 )
 
 // State is where a delivery stands; doc.go holds the table of transitions.
@@ -75,6 +77,8 @@ type Delivery struct {
 	Window       time.Duration
 	HalfLife     time.Duration
 	Supersede    string
+	Aim          scheduler.Aim  // what its hour is chosen for
+	Sees         scheduler.Sees // what the message lets us learn from
 	Size         int64
 
 	Due       time.Time // when it should next be looked at; zero: now
@@ -88,6 +92,7 @@ type Delivery struct {
 	Late      bool      // the delay DSN was written
 	Reply     string    // what the far side said last
 	Duplicate bool      // repeats a message of the last hour
+	Decision  []byte    // scheduler.Decision, encoded: why the model decides as it does; ≤ 256 bytes
 }
 
 // Settled reports whether nothing more will happen to the delivery.

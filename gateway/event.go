@@ -27,6 +27,18 @@ const (
 	EventIgnored    EventKind = "ignored"     // a control header that could not be read
 	EventEntry      EventKind = "suppression" // an entry was added or removed
 	EventSetting    EventKind = "setting"     // an admin changed something at run time
+
+	// What signals told.
+	EventOpened       EventKind = "opened"
+	EventClicked      EventKind = "clicked"
+	EventViewed       EventKind = "viewed"
+	EventConverted    EventKind = "converted"
+	EventReplied      EventKind = "replied"
+	EventActive       EventKind = "active"
+	EventUnsubscribed EventKind = "unsubscribed"
+	EventComplained   EventKind = "complained"
+	EventAttributes   EventKind = "attributes"
+	EventBounceTold   EventKind = "bounce_told" // a bounce that came back after delivery
 )
 
 // Event is a fact we state. It is stored in the same commit as the change it

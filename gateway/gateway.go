@@ -18,9 +18,11 @@ import (
 // policy and what the flow itself needs to know.
 type Rules struct {
 	scheduler.Policy
-	Drop        []Class // classes that cap or rule may drop
-	MaxDrop     float64 // share of an hour's bulk that policy may drop; more is held
-	HoldInDoubt bool    // bulk that may have left before a crash waits for a person
+	Drop        []Class        // classes that model, cap or rule may drop
+	MaxDrop     float64        // share of an hour's bulk that policy may drop; more is held
+	HoldInDoubt bool           // bulk that may have left before a crash waits for a person
+	Sees        scheduler.Sees // what may be learned from mail
+	Sensitive   []string       // List-Ids that use shared curves only
 }
 
 // Tenant is who a credential belongs to.
@@ -55,8 +57,10 @@ type Gateway struct {
 
 	Held bool // start with everything held, as after a restore
 
-	Now func() time.Time // nil: time.Now
-	Log *slog.Logger     // nil: slog.Default
+	Now   func() time.Time       // nil: time.Now
+	NewID func(now time.Time) ID // nil: the Store makes ids
+	Salt  uint64                 // of the draws for arms and exploration; 0: this installation's own, made at its first start
+	Log   *slog.Logger           // nil: slog.Default
 
 	Metrics Metrics
 
@@ -75,6 +79,8 @@ type Gateway struct {
 	repeats  *repeats
 	drops    dropGuard
 	settings settings
+	models   models
+	replans  replans
 	names    IDSource
 }
 
@@ -124,6 +130,9 @@ func (g *Gateway) Open(ctx context.Context) error {
 	if err := g.loadSettings(); err != nil {
 		return err
 	}
+	if err := g.loadModels(ctx); err != nil {
+		return err
+	}
 	if b, ok := g.Store.(Browser); ok {
 		g.held.load(b)
 	}
@@ -160,12 +169,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.lookAtAll()
 	g.runClock(run)
 	g.queue.setRunning(false) // no worker starts from here on
+	g.replans.done.Wait()
 	late := time.AfterFunc(finishWithin, cut)
 	g.workers.Wait()
 	late.Stop()
 	g.drain()       // outcomes,
 	g.telling.end() // what is being told of them,
 	g.drain()       // and what was told
+	if err := g.saveModels(context.WithoutCancel(ctx)); err != nil {
+		g.log().Error("what was learned since the last hour could not be stored", "error", err)
+	}
 	close(g.stopped)
 	stop()
 	wg.Wait()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"tidepost/scheduler"
 	"tidepost/suppression"
 )
 
@@ -46,6 +47,8 @@ func (s *memory) Accept(_ context.Context, m *Message, c Content) ([]*Delivery, 
 			Accepted: m.Received, NotBefore: m.NotBefore, Deadline: m.Deadline, HardDeadline: m.HardDeadline || m.By == ByReturn,
 			Window: m.Window, HalfLife: m.HalfLife, Supersede: m.Supersede, Size: m.Size,
 		}
+		d.Aim, _ = scheduler.ParseAim(m.Aim)
+		d.Sees, _ = scheduler.ParseSees(m.Evidence)
 		box := s.box(r.Mailbox)
 		next := box.With(d)
 		next.Address, next.Audience = r.Canonical, m.Audience
@@ -188,6 +191,18 @@ func (s *memory) kinds(id DeliveryID) []EventKind {
 		}
 	}
 	return out
+}
+
+// last is a delivery's state after its last event.
+func (s *memory) last(id DeliveryID) *Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.events) - 1; i >= 0; i-- {
+		if d := s.events[i].Delivery; d != nil && d.ID == id {
+			return d
+		}
+	}
+	return nil
 }
 
 // crash returns what a new process would find.

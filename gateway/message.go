@@ -100,6 +100,8 @@ type Message struct {
 	Variant      string
 	Evidence     string // "", none, day, click or full
 	Attributes   string // JSON of X-Tidepost-Profile, kept for the mailbox
+	Aim          string // "", soonest, hour, reads or now: what its hour is chosen for
+	Zone         string // IANA name of the reader's time zone, from X-Tidepost-Profile
 
 	Size       int64 // bytes of content as received
 	Header     int64 // bytes of its header, with the empty line

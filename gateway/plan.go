@@ -10,15 +10,19 @@ import (
 	"tidepost/suppression"
 )
 
-// planNew plans a delivery for the first time and tells that it was accepted.
-func (t *turn) planNew(id DeliveryID, notes []string, duplicate bool) {
+// planNew plans a delivery for the first time and tells that it was accepted. m is
+// its message, nil where that is not at hand.
+func (t *turn) planNew(id DeliveryID, m *Message, duplicate bool) {
 	d := t.box.Delivery(id)
 	if d == nil || d.Rev > 0 {
 		return
 	}
 	var told []Event
-	for _, n := range notes {
-		told = append(told, Event{Kind: EventIgnored, Reason: "header", Detail: n})
+	if m != nil {
+		for _, n := range m.Notes {
+			told = append(told, Event{Kind: EventIgnored, Reason: "header", Detail: n})
+		}
+		t.locate(m.Zone)
 	}
 	if duplicate {
 		t.g.Metrics.Duplicates.Add(1)
@@ -30,6 +34,16 @@ func (t *turn) planNew(id DeliveryID, notes []string, duplicate bool) {
 	if d.Supersede != "" {
 		t.replanOthers(d)
 	}
+	if d.Class.Bulk() {
+		t.replanBulk(id)
+	}
+}
+
+// locate takes over the time zone that a sender names.
+func (t *turn) locate(name string) {
+	if name != "" && name != t.box.Zone && zone(name) != nil {
+		t.head().Zone = name
+	}
 }
 
 // replanOthers looks again at what a newer message may have superseded.
@@ -38,6 +52,23 @@ func (t *turn) replanOthers(newer *Delivery) {
 		if d.ID != newer.ID && d.Supersede == newer.Supersede {
 			t.replan(d.ID)
 		}
+	}
+}
+
+// replanBulk looks again at the bulk mail that waits beside a delivery: there is
+// news of its reader, or a rival. Of a pile the first few are looked at; the rest
+// when they are due.
+func (t *turn) replanBulk(beside DeliveryID) {
+	var ids [maxItems]DeliveryID
+	n := 0
+	for _, d := range t.box.Deliveries {
+		if d.ID != beside && d.State == Waiting && d.Rev > 0 && d.Attempts == 0 && d.Class.Bulk() && !d.Paused && !d.Forced && n < len(ids) {
+			ids[n] = d.ID
+			n++
+		}
+	}
+	for _, id := range ids[:n] {
+		t.replan(id)
 	}
 }
 
@@ -67,16 +98,28 @@ func (t *turn) plan(n *Delivery, told ...Event) {
 		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: "suppression_unreadable"}
 	}
 	p = t.guard(n, p)
+	was := t.box.Delivery(n.ID)
 	n.Reason = string(p.Reason)
+	n.Decision = nil
+	if !p.Decision.At.IsZero() {
+		n.Decision = p.Decision.AppendBinary(nil)
+	}
 	switch p.Action {
 	case scheduler.Drop:
 		t.drop(n, n.Reason, Event{Kind: EventDropped}, told...)
 		return
 	case scheduler.Hold:
 		n.Due = p.At
+		if len(told) == 0 && was.sameplan(n) && n.Due.After(t.now) {
+			return // it stands in the queue for that instant
+		}
 		told = append(told, Event{Kind: EventHeld, Reason: n.Reason})
 	default:
 		n.Due = time.Time{}
+		if len(told) == 0 && was.sameplan(n) {
+			t.schedule(n)
+			return
+		}
 		if n.Rev == 1 {
 			told = append(told, Event{Kind: EventPlanned, Reason: n.Reason})
 		}
@@ -97,8 +140,8 @@ func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
 	if n.Rev == 1 {
 		drops.planned(n.Tenant, t.now)
 	}
-	if p.Action != scheduler.Drop || p.Reason != scheduler.Limit {
-		return p
+	if p.Action != scheduler.Drop || p.Reason == scheduler.Deadline || p.Reason == scheduler.Superseded {
+		return p // the client's own
 	}
 	ok, first := drops.allow(n.Tenant, t.g.Rules(n.Tenant).MaxDrop, t.now)
 	if ok {
@@ -107,7 +150,7 @@ func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
 	if first {
 		t.g.log().Error("more than policy.max_drop of an hour's bulk mail would be dropped; it is held instead", "tenant", n.Tenant)
 	}
-	return scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Hour), Reason: "max_drop"}
+	return scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Hour), Reason: "max_drop", Decision: p.Decision}
 }
 
 func later(a, b time.Time) time.Time {
@@ -121,11 +164,33 @@ func later(a, b time.Time) time.Time {
 func (t *turn) planned(n *Delivery) scheduler.Plan {
 	rules := t.g.Rules(n.Tenant)
 	r := scheduler.Request{Now: t.now, Zone: zone(t.box.Zone), Gates: &t.box.Gates}
+	if n.Class.Bulk() {
+		r.Mailbox, r.Profile, r.Model, r.Sees = t.box.Key.draw(), t.profile(), t.g.model(n.Tenant), t.g.sees(n)
+	}
 	r.Items = append(r.Items, item(n, rules))
 	if n.Class.Bulk() || n.Supersede != "" {
 		r.Items = others(r.Items, t.box, n, rules)
 	}
-	return rules.Plan(&r, 0)
+	policy := t.g.policy(n, rules)
+	return policy.Plan(&r, 0)
+}
+
+// policy is the rules' with what this installation and people at run time add.
+func (g *Gateway) policy(d *Delivery, rules *Rules) scheduler.Policy {
+	p := rules.Policy
+	p.Salt, p.Live = g.Salt, g.live(d, rules)
+	return p
+}
+
+// sameplan reports whether planning again came to the same: then nothing is
+// stored. The numbers behind it may have moved a little.
+func (d *Delivery) sameplan(n *Delivery) bool {
+	if d == nil || d.Rev == 0 || d.State != n.State || d.Reason != n.Reason || !d.Due.Equal(n.Due) || d.Paused != n.Paused {
+		return false
+	}
+	was, err := d.Why()
+	is, _ := n.Why()
+	return err == nil && was.Would == is.Would && was.Arm == is.Arm
 }
 
 // others adds what else waits for the mailbox. A mailbox with thousands
@@ -153,6 +218,7 @@ func item(d *Delivery, rules *Rules) scheduler.Item {
 		Bypass: d.Class == Transactional || d.Priority >= urgentPriority || d.Forced, Exempt: d.Class == Triggered,
 		Counted: !d.Slot.IsZero(), Droppable: slices.Contains(rules.Drop, d.Class), Priority: d.Priority,
 		Value: d.Value, HalfLife: d.HalfLife, Supersede: supersede(d), Weight: uint8(d.Class),
+		Topic: topic(d), Pressure: pressure(d.Class), Aim: d.Aim, Sensitive: rules.sensitive(d.List), Doomed: doomed(d),
 	}
 }
 

@@ -166,14 +166,14 @@ func (g *Gateway) choose(box *Mailbox, s slot) *Delivery {
 // planLeft plans what was accepted and not planned: before a crash, or a moment
 // ago by a client whose own step is still on its way.
 func (g *Gateway) planLeft(ctx context.Context, d *Delivery) {
-	var notes []string
+	var m *Message
 	if stored, err := g.Store.Body(ctx, d.Ref); err == nil {
-		notes = stored.Message.Notes
+		m = stored.Message
 		stored.Close()
 	}
 	g.enqueue(step{key: d.Mailbox, do: func(t *turn) {
 		t.then(func() { g.inflight.remove(d.ID) })
-		t.planNew(d.ID, notes, d.Duplicate)
+		t.planNew(d.ID, m, d.Duplicate)
 		t.again(d.ID)
 	}})
 }
@@ -194,7 +194,14 @@ func (g *Gateway) first(box *Mailbox, due []*Delivery, now time.Time) *Delivery 
 		}
 		r.Items = append(r.Items, item(d, rules))
 	}
-	if i, _ := rules.Next(&r); i >= 0 {
+	if due[0].Class.Bulk() {
+		r.Profile = new(scheduler.Profile)
+		if _, err := r.Profile.UnmarshalBinary(box.Profile); err == nil || len(box.Profile) == 0 {
+			r.Mailbox, r.Model, r.Sees = box.Key.draw(), g.model(due[0].Tenant), g.sees(due[0])
+		}
+	}
+	policy := g.policy(due[0], rules)
+	if i, _ := policy.Next(&r); i >= 0 {
 		return due[i]
 	}
 	return due[0]
@@ -270,7 +277,9 @@ func envelope(m *Message, deliveries []*Delivery, size int64) *Envelope {
 	return e
 }
 
-func slotRef(d *Delivery) uint16 { return uint16(d.ID.Hash()) & 0x1fff }
+func slotRef(d *Delivery) uint16 { return slotRefOf(d.ID) }
+
+func slotRefOf(id DeliveryID) uint16 { return uint16(id.Hash()) & 0x1fff }
 
 // report tells the throttle how the destination took a message. Where it
 // deferred some recipients of several, that is their trouble.

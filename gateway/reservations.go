@@ -33,3 +33,9 @@ func (r *reservations) remove(id DeliveryID) {
 	defer r.mu.Unlock()
 	delete(r.ids, id)
 }
+
+func (r *reservations) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ids)
+}

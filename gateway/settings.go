@@ -15,6 +15,7 @@ type settings struct {
 	mu        sync.RWMutex
 	campaigns map[CampaignKey]Pause // guarded by mu
 	tenants   map[string]Pause      // guarded by mu
+	modes     modes
 }
 
 // Pause says who stopped a tenant's or a campaign's mail, and when.
@@ -35,6 +36,10 @@ func (g *Gateway) loadSettings() error {
 		return nil
 	}
 	for name, value := range kept.Settings() {
+		if strings.HasPrefix(name, settingMode) {
+			g.settings.loadMode(value)
+			continue
+		}
 		var p Pause
 		if err := json.Unmarshal(value, &p); err != nil {
 			continue // not a pause

@@ -105,6 +105,7 @@ func (t *turn) settle(id DeliveryID, n *Delivery, event Event) {
 		if !t.head().Gates.Settle(n.Slot, ref, t.now) { // newer sends have washed it out of the ring
 			t.box.Gates.Count(n.send(t.now))
 		}
+		t.sent(n)
 	case n.State == Bounced || n.State == Dropped || event.Kind == EventTakenBack && n.Attempts == 0:
 		t.head().Gates.Return(n.Slot, ref)
 		n.Slot = time.Time{}
@@ -113,6 +114,9 @@ func (t *turn) settle(id DeliveryID, n *Delivery, event Event) {
 	t.count(n, event)
 	if n.State == Waiting {
 		t.schedule(n)
+	}
+	if n.State == Delivered && n.Class.Bulk() {
+		t.replanBulk(n.ID)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"tidepost/scheduler"
 )
 
 // shards is how many goroutines own mailboxes. Each waits for the disk by
@@ -37,7 +39,8 @@ type turn struct {
 	now    time.Time
 	box    *Mailbox // as it is after the steps so far; this turn's own copy
 	change *Change
-	after  []func() // run once the change is committed
+	after  []func()           // run once the change is committed
+	known  *scheduler.Profile // decoded by profile
 }
 
 // put sets a delivery's new state and the events that tell of it. A change holds

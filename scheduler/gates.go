@@ -155,7 +155,13 @@ func (g *Gates) Check(now time.Time, p *Policy, zone *time.Location, item *Item)
 // limits returns when gap and cap both permit. Once open they stay open as long
 // as nothing is sent, so the later of the two is the answer.
 func (g *Gates) limits(now time.Time, p *Policy) (time.Time, Reason) {
-	open, reason := now, Reason("")
+	return g.limitsSince(now, now, p)
+}
+
+// limitsSince is limits, but looks back to an instant that may be before now: when
+// gap and cap opened, had nobody asked until now.
+func (g *Gates) limitsSince(from, now time.Time, p *Policy) (time.Time, Reason) {
+	open, reason := from, Reason("")
 	weekly := min(p.WeeklyCap, ringSize)
 	believed := now.Add(clockSlack).Unix()
 	bulk := 0

@@ -10,15 +10,32 @@ import (
 // the edge waits all night or is dropped.
 const edgeLead = time.Minute
 
-// Plan plans Items[i], given the others of the mailbox. It is deterministic,
-// allocates nothing and takes time linear in the items. Gap and cap let items
-// through one after the other; an item that must wait for its turn is planned
-// behind those that go before it, so plan again when one of them is gone.
+// Plan plans Items[i], given the others of the mailbox. It is deterministic and
+// allocates nothing. Gap and cap let items through one after the other; an item that
+// must wait for its turn is planned behind those that go before it, so plan again
+// when one of them is gone.
+//
+// With a Model the plan carries the model's Decision. Under observation that is all
+// the model does; live, the mailbox's arm decides within what the gates permit.
 func (p *Policy) Plan(r *Request, i int) Plan {
 	if plan, done := p.ungated(r, i); done {
 		return plan
 	}
-	return p.gated(r, i, p.ahead(r, i))
+	if r.Model == nil {
+		return p.gated(r, i, p.ahead(r, i))
+	}
+	if arm := p.arm(r); arm != ArmModel {
+		return p.other(r, i, arm)
+	}
+	var t table
+	t.begin(p, r)
+	plan := t.plan(i)
+	if !p.live() {
+		d := plan.Decision
+		plan = p.gated(r, i, p.ahead(r, i))
+		plan.Decision = d
+	}
+	return plan
 }
 
 // Next returns the item to act on first and its plan: any that is to be dropped,
@@ -26,10 +43,45 @@ func (p *Policy) Plan(r *Request, i int) Plan {
 // acceptance). If all wait it returns -1 and the plan that ends first; with no
 // items its At is zero.
 func (p *Policy) Next(r *Request) (int, Plan) {
+	if r.Model != nil && p.live() {
+		return p.nextLive(r)
+	}
 	best, now := -1, Plan{Action: Now, At: r.Now}
 	wait := Plan{Action: Hold}
 	for i := range r.Items {
 		plan := p.alone(r, i)
+		switch {
+		case plan.Action == Drop:
+			return i, plan
+		case plan.Action == Now && (best < 0 || r.Items[i].before(&r.Items[best])):
+			best, now = i, plan
+		case plan.Action == Hold && (wait.At.IsZero() || plan.At.Before(wait.At)):
+			wait = plan
+		}
+	}
+	if best < 0 {
+		return -1, wait
+	}
+	return best, now
+}
+
+// nextLive is Next where arms decide: the model puts items into order itself, so
+// each is planned among the others.
+func (p *Policy) nextLive(r *Request) (int, Plan) {
+	best, now := -1, Plan{Action: Now, At: r.Now}
+	wait := Plan{Action: Hold}
+	arm := p.arm(r)
+	var t table
+	t.begin(p, r)
+	for i := range r.Items {
+		plan, done := p.ungated(r, i)
+		switch {
+		case done:
+		case arm == ArmModel:
+			plan = t.plan(i)
+		default:
+			plan = p.other(r, i, arm)
+		}
 		switch {
 		case plan.Action == Drop:
 			return i, plan
@@ -59,15 +111,15 @@ func (p *Policy) ungated(r *Request, i int) (Plan, bool) {
 	it := &r.Items[i]
 	switch {
 	case it.expired(r.Now):
-		return Plan{Drop, r.Now, Deadline}, true
+		return Plan{Action: Drop, At: r.Now, Reason: Deadline}, true
 	case r.superseded(i):
-		return Plan{Drop, r.Now, Superseded}, true
+		return Plan{Action: Drop, At: r.Now, Reason: Superseded}, true
 	case (it.Bypass || it.Exempt) && it.NotBefore.After(r.Now):
-		return Plan{Hold, it.NotBefore, NotBefore}, true
+		return Plan{Action: Hold, At: it.NotBefore, Reason: NotBefore}, true
 	case it.Bypass:
-		return Plan{Now, r.Now, Transactional}, true
+		return Plan{Action: Now, At: r.Now, Reason: Transactional}, true
 	case it.Exempt:
-		return Plan{Now, r.Now, Triggered}, true
+		return Plan{Action: Now, At: r.Now, Reason: Triggered}, true
 	}
 	return Plan{}, false
 }
@@ -83,13 +135,13 @@ func (p *Policy) gated(r *Request, i int, q queue) Plan {
 	}
 	switch {
 	case !open.After(r.Now):
-		return Plan{Now, r.Now, NoHold}
+		return Plan{Action: Now, At: r.Now, Reason: NoHold}
 	case !open.After(end) && why == QuietHours:
-		return Plan{Hold, p.spread(open, end, zone, it), why}
+		return Plan{Action: Hold, At: p.spread(open, end, zone, it), Reason: why}
 	case !open.After(end) && why == "":
-		return Plan{Hold, open, NotBefore}
+		return Plan{Action: Hold, At: open, Reason: NotBefore}
 	case !open.After(end):
-		return Plan{Hold, open, why}
+		return Plan{Action: Hold, At: open, Reason: why}
 	}
 	last, ok := p.lastChance(from, end, zone, it)
 	if !ok {
@@ -105,13 +157,13 @@ func (p *Policy) atLimit(it *Item, now, last time.Time, why Reason) Plan {
 	drop := p.DropAtLimit && it.Droppable
 	switch {
 	case last.After(now) && drop:
-		return Plan{Hold, last, why}
+		return Plan{Action: Hold, At: last, Reason: why}
 	case last.After(now):
-		return Plan{Hold, last, WindowEnd}
+		return Plan{Action: Hold, At: last, Reason: WindowEnd}
 	case drop:
-		return Plan{Drop, now, Limit}
+		return Plan{Action: Drop, At: now, Reason: Limit}
 	}
-	return Plan{Now, now, WindowEnd}
+	return Plan{Action: Now, At: now, Reason: WindowEnd}
 }
 
 // morning plans an item whose time is up at night and that had no chance in the
@@ -122,11 +174,11 @@ func (p *Policy) morning(open, end time.Time, zone *time.Location, it *Item) Pla
 	limit := at.Add(p.Jitter)
 	if it.HardDeadline && !it.Deadline.IsZero() {
 		if !at.Before(it.Deadline) {
-			return Plan{Hold, it.Deadline, QuietHours}
+			return Plan{Action: Hold, At: it.Deadline, Reason: QuietHours}
 		}
 		limit = earlier(limit, later(at, it.Deadline.Add(-edgeLead)))
 	}
-	return Plan{Hold, p.spread(at, limit, zone, it), QuietHours}
+	return Plan{Action: Hold, At: p.spread(at, limit, zone, it), Reason: QuietHours}
 }
 
 // windowEnd is the latest time gap and cap may hold the item to. An acceptance

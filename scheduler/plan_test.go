@@ -142,7 +142,7 @@ func TestTurns(t *testing.T) {
 
 	capped := &Policy{MaxHold: 72 * time.Hour, WeeklyCap: 2}
 	r = &Request{Now: start, Gates: ringOf(-160, -160), Items: []Item{{ID: 1, Accepted: at(0)}, {ID: 2, Accepted: at(0)}, {ID: 3, Accepted: at(0)}}}
-	for i, want := range []Plan{{Hold, at(8), WeeklyCap}, {Hold, at(8), WeeklyCap}, {Hold, at(72), WindowEnd}} {
+	for i, want := range []Plan{{Action: Hold, At: at(8), Reason: WeeklyCap}, {Action: Hold, At: at(8), Reason: WeeklyCap}, {Action: Hold, At: at(72), Reason: WindowEnd}} {
 		if got := capped.Plan(r, i); got.Action != want.Action || !got.At.Equal(want.At) || got.Reason != want.Reason {
 			t.Errorf("item %d is planned %+v, want %+v", i, got, want)
 		}
@@ -159,12 +159,12 @@ func TestNext(t *testing.T) {
 		plan  Plan
 	}{
 		{"nothing waits", ringOf(), nil, -1, Plan{Action: Hold}},
-		{"first come, first served", ringOf(), []Item{{Accepted: at(-1)}, {Accepted: at(-2)}}, 1, Plan{Now, at(0), NoHold}},
-		{"a deadline goes before none", ringOf(), []Item{{Accepted: at(-2)}, {Accepted: at(-1), Deadline: at(9)}}, 1, Plan{Now, at(0), NoHold}},
-		{"the nearer deadline first", ringOf(), []Item{{Deadline: at(9)}, {Deadline: at(8)}}, 1, Plan{Now, at(0), NoHold}},
-		{"priority before deadline", ringOf(), []Item{{Accepted: at(-2), Deadline: at(1)}, {Accepted: at(-1), Priority: 1}}, 1, Plan{Now, at(0), NoHold}},
-		{"what is to be dropped comes first", ringOf(), []Item{{Bypass: true}, {Deadline: at(-1), HardDeadline: true}}, 1, Plan{Drop, at(0), Deadline}},
-		{"all wait", ringOf(-1), []Item{{Accepted: at(0)}, {Accepted: at(0), NotBefore: at(2), Bypass: true}}, -1, Plan{Hold, at(2), NotBefore}},
+		{"first come, first served", ringOf(), []Item{{Accepted: at(-1)}, {Accepted: at(-2)}}, 1, Plan{Action: Now, At: at(0), Reason: NoHold}},
+		{"a deadline goes before none", ringOf(), []Item{{Accepted: at(-2)}, {Accepted: at(-1), Deadline: at(9)}}, 1, Plan{Action: Now, At: at(0), Reason: NoHold}},
+		{"the nearer deadline first", ringOf(), []Item{{Deadline: at(9)}, {Deadline: at(8)}}, 1, Plan{Action: Now, At: at(0), Reason: NoHold}},
+		{"priority before deadline", ringOf(), []Item{{Accepted: at(-2), Deadline: at(1)}, {Accepted: at(-1), Priority: 1}}, 1, Plan{Action: Now, At: at(0), Reason: NoHold}},
+		{"what is to be dropped comes first", ringOf(), []Item{{Bypass: true}, {Deadline: at(-1), HardDeadline: true}}, 1, Plan{Action: Drop, At: at(0), Reason: Deadline}},
+		{"all wait", ringOf(-1), []Item{{Accepted: at(0)}, {Accepted: at(0), NotBefore: at(2), Bypass: true}}, -1, Plan{Action: Hold, At: at(2), Reason: NotBefore}},
 	}
 	for _, tt := range tests {
 		i, plan := p.Next(&Request{Now: start, Gates: tt.ring, Items: tt.items})

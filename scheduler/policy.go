@@ -6,7 +6,7 @@ import "time"
 const maxWindow = 100 * time.Hour
 
 // Policy is an operator's tunables, as far as they concern time. The zero value
-// holds nothing.
+// holds nothing, observes and leaves every mailbox to the model.
 type Policy struct {
 	Zone        *time.Location // where a mailbox's is unknown; nil: quiet hours are skipped there
 	MaxHold     time.Duration  // longest hold from acceptance; 0: gap and cap hold nothing
@@ -15,6 +15,22 @@ type Policy struct {
 	WeeklyCap   int            // bulk sends to a mailbox in any 168 hours; 0: off, more than 32 count as 32
 	DropAtLimit bool           // drop droppable items that gap or cap still stop when their hold ends
 	Jitter      time.Duration  // releases at the edges of quiet hours are spread over this; 0: all on the dot
+
+	Live     bool    // false: gates alone decide, and each Decision records what the model would have done
+	Arms     Arms    // in force when Live
+	Explore  float32 // share of the model arm's mail that leaves at a random permitted hour
+	Salt     uint64  // of the hashes that draw arms and exploration
+	Only     *Arm    // every mailbox is in this arm, live (replay, simulate); nil: as Arms say
+	Momentum bool    // release because the person is active right now
+	Aim      Aim     // of items that state none
+	Costs    Costs   // what leaving and pressing people costs; the zero value is the defaults
+}
+
+// Costs weigh what a mail may cost against what it may bring, in reads' worth of
+// value 1. A zero field is its default.
+type Costs struct {
+	Leave      float32 // losing a reader by unsubscribe; default from the reads expected of them, at least 5
+	Reputation float32 // of a complaint, besides losing the reader
 }
 
 // Item is one waiting delivery as the engine sees it: not its class, only what the
@@ -35,6 +51,12 @@ type Item struct {
 	HalfLife     time.Duration // of freshness; 0: does not age
 	Supersede    string        // key of the sender's, unique to its tenant: newer replaces older; empty: none
 	Weight       uint8         // 0 to 3, into Send.Weight
+
+	Topic     uint32  // hash of List-Id or class: interest is per topic too
+	Pressure  float32 // what its class weighs on the reader: promotional 1, newsletter 0.6, triggered 0.4, transactional 0.1
+	Aim       Aim     // what its hour is chosen for
+	Sensitive bool    // its list uses shared curves only, no personal profile
+	Doomed    bool    // the plan before this one would have dropped it: the model drops only what it would drop twice
 }
 
 // Request is everything a plan depends on: one mailbox at one time.
@@ -43,6 +65,12 @@ type Request struct {
 	Zone  *time.Location // the mailbox's; nil: unknown
 	Gates *Gates         // nil: no sends
 	Items []Item         // all that waits for the mailbox, in any order
+
+	Mailbox uint64   // hash of its key: draws arm and exploration
+	Profile *Profile // nil: nothing is known of its owner
+	Model   *Model   // nil: gates alone decide
+	Sees    Sees     // what may be used of the profile
+	Price   float32  // of the destination's capacity, in value; 0: there is room
 }
 
 // Action is what to do with a delivery.
@@ -65,6 +93,8 @@ type Plan struct {
 	Action Action
 	At     time.Time // when to release or to plan again; for Now and Drop the request's Now
 	Reason Reason
+
+	Decision Decision // the model's; zero where it has no say
 }
 
 func (p *Policy) zone(mailbox *time.Location) *time.Location {

@@ -188,6 +188,7 @@ type PolicyKeys struct {
 	Mode       string     `toml:"mode"` // observe or live
 	TimeZone   Zone       `toml:"time_zone"`
 	MaxHold    Duration   `toml:"max_hold"`
+	Aim        string     `toml:"aim"` // soonest, hour, reads or now
 	QuietHours QuietHours `toml:"quiet_hours"`
 	MinGap     Duration   `toml:"min_gap"`
 	WeeklyCap  int        `toml:"weekly_cap"`
@@ -236,6 +237,7 @@ func DefaultConfig() *Config {
 		Policy: PolicyConfig{PolicyKeys: PolicyKeys{
 			Mode:     "observe",
 			MaxHold:  hour(24),
+			Aim:      "soonest",
 			AtLimit:  "release",
 			MaxDrop:  0.05,
 			Tracking: "none",

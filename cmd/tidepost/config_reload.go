@@ -9,9 +9,7 @@ import (
 
 // notInForce names the keys that are read and checked but do nothing yet.
 var notInForce = []string{
-	"http.public", "http.public_url", "webhook", "hooks", "feedback",
-	"policy.explore", "policy.arms", "policy.momentum", "policy.tracking",
-	"policy.evidence", "policy.sensitive",
+	"http.public", "http.public_url", "webhook", "hooks", "feedback", "policy.tracking",
 }
 
 // warnings names what was written and has no effect in this version, and what
@@ -36,9 +34,6 @@ func (c *Config) warnings() []string {
 // is in, has no effect.
 func (c *Config) idle(written string) (key string, ok bool) {
 	plain := inPolicy(written)
-	if plain == "policy.mode" {
-		return written, c.modeAt(written) == "live"
-	}
 	for _, name := range notInForce {
 		if rest, found := strings.CutPrefix(plain, name); found && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return strings.TrimSuffix(written, rest), true
@@ -59,15 +54,6 @@ func inPolicy(key string) string {
 		_, rest, _ = strings.Cut(rest, ".")
 	}
 	return "policy." + strings.TrimPrefix(rest, ".")
-}
-
-func (c *Config) modeAt(key string) string {
-	for tenant, p := range c.Policy.Tenants {
-		if key == joinKey([]string{"policy", "tenants", tenant, "mode"}) {
-			return p.Mode
-		}
-	}
-	return c.Policy.Mode
 }
 
 // Reload reads the configuration again, with the --set flags and environment

@@ -177,6 +177,7 @@ func (k *checker) checkPolicies() {
 
 func (k *checker) checkPolicy(key string, p PolicyKeys) {
 	k.oneOf(key+".mode", p.Mode, "observe", "live")
+	k.oneOf(key+".aim", p.Aim, "soonest", "hour", "reads", "now")
 	k.oneOf(key+".at_limit", p.AtLimit, "release", "drop")
 	k.oneOf(key+".tracking", p.Tracking, "none", "click", "full")
 	k.oneOf(key+".evidence", p.Evidence, "none", "day", "click", "full")

@@ -17,33 +17,39 @@ import (
 // layers holds every package of the module. An import must lead to a layer
 // further down; packages of one layer never import each other.
 var layers = map[string]int{
-	"suppression/address": 0,
-	"scheduler":           0,
-	"scheduler/throttle":  0,
-	"templates":           0,
-	"gateway/smtptest":    0,
+	"suppression/address":  0,
+	"scheduler/clock":      0,
+	"scheduler/interest":   0,
+	"scheduler/throttle":   0,
+	"scheduler/experiment": 0,
+	"templates":            0,
+	"gateway/smtptest":     0,
 
-	"suppression":        1,
-	"scheduler/simulate": 1,
+	"suppression": 1,
+	"scheduler":   1,
 
-	"gateway": 2,
+	"scheduler/replay": 2,
 
-	"gateway/intake":    3,
-	"gateway/content":   3,
-	"gateway/outbound":  3,
-	"gateway/feedback":  3,
-	"gateway/bus":       3,
-	"gateway/local":     3,
-	"gateway/admin":     3,
-	"gateway/storetest": 3,
+	"scheduler/simulate": 3,
+	"gateway":            3,
 
-	"cmd/tidepost": 4,
+	"gateway/intake":    4,
+	"gateway/content":   4,
+	"gateway/outbound":  4,
+	"gateway/feedback":  4,
+	"gateway/bus":       4,
+	"gateway/local":     4,
+	"gateway/admin":     4,
+	"gateway/storetest": 4,
+
+	"cmd/tidepost": 5,
 }
 
 // engines decide and know nothing of the world: besides the standard library
 // they see only what is listed here.
 var (
-	engines       = []string{"suppression/address", "suppression", "scheduler", "scheduler/throttle", "scheduler/simulate", "templates"}
+	engines = []string{"suppression/address", "suppression", "scheduler", "scheduler/clock", "scheduler/interest",
+		"scheduler/throttle", "scheduler/experiment", "scheduler/replay", "scheduler/simulate", "templates"}
 	engineImports = []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/net/idna"}
 )
 

@@ -41,6 +41,14 @@ type cli struct {
 	Campaigns    campaignsCmd    `cmd:"" help:"Sums of each campaign, which add up to what was sent to Tidepost."`
 	Suppress     suppressCmd     `cmd:"" help:"Who must not be written to."`
 	Explain      explainCmd      `cmd:"" help:"Why a delivery or a mailbox's mail is where it is."`
+	Live         liveCmd         `cmd:"" help:"Let the model decide about bulk mail: which hour, which order, whether. Prints first what that changes."`
+	Observe      observeCmd      `cmd:"" help:"Let the model only watch and record; what it holds leaves, paced. The panic switch."`
+	Report       reportCmd       `cmd:"" help:"What the model did about bulk mail, or would have done live, and what it rests on."`
+	Experiments  experimentsCmd  `cmd:"" help:"Whether the model is worth anything: the arms compared, with intervals, or why nothing can be said yet."`
+	Signals      signalsCmd      `cmd:"" help:"What readers did: opens, clicks, unsubscribes."`
+	Replay       replayCmd       `cmd:"" help:"The decision engine as a coprocess: one JSON object a line in, what it decides out."`
+	Simulate     simulateCmd     `cmd:"" help:"Policies side by side on a synthetic audience: what each would make of the same people and mail."`
+	Evaluate     evaluateCmd     `cmd:"" help:"How well the predictors foretell recorded data: who is active when, who opens what."`
 	Backup       backupCmd       `cmd:"" help:"Copy the state of the running gateway into a folder."`
 	Restore      restoreCmd      `cmd:"" help:"Put a backup back; mail then waits until it is confirmed."`
 	Compact      compactCmd      `cmd:"" help:"Give back the disk space of settled mail now."`

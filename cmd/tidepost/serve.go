@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -227,10 +229,19 @@ func (s *server) reload() {
 	s.config.Store(next)
 	s.rules.forget()
 	s.limits.forget()
+	if slices.ContainsFunc(changed, plans) {
+		s.gateway.Replan()
+	}
 	s.smtp.SetCredentials(credentials(next))
 	s.smtp.SetTrustedNetworks(Prefixes(next.SMTP.TrustedNetworks))
 	s.admin.SetTokens(tokens)
 	s.log.Info("configuration reloaded", "changed", changed)
+}
+
+// plans reports whether a key has a say in what waits.
+func plans(key string) bool {
+	table, _, _ := strings.Cut(key, ".")
+	return table == "policy" || table == "experiment"
 }
 
 // clientTime is how long a client's transaction may go on after the stop. With

@@ -163,7 +163,11 @@ func newRules(p PolicyKeys) *gateway.Rules {
 			Zone: p.TimeZone.Location, MaxHold: p.MaxHold.Duration, Quiet: p.QuietHours.Quiet,
 			MinGap: p.MinGap.Duration, WeeklyCap: p.WeeklyCap, DropAtLimit: p.AtLimit == "drop",
 			Jitter: quietJitter,
+			Live:   p.Mode == "live", Explore: float32(p.Explore), Momentum: p.Momentum, Aim: aim(p.Aim),
+			Arms: scheduler.Arms{Control: p.Arms.Control, Model: p.Arms.Model, Random: p.Arms.Random, None: p.Arms.None},
 		},
+		Sees:        sees(p.Evidence),
+		Sensitive:   p.Sensitive,
 		MaxDrop:     p.MaxDrop,
 		HoldInDoubt: p.InDoubt == "hold",
 	}
@@ -172,6 +176,18 @@ func newRules(p PolicyKeys) *gateway.Rules {
 	}
 	slices.Sort(rules.Drop)
 	return rules
+}
+
+// aim is what hours are chosen for; the configuration was checked.
+func aim(name string) scheduler.Aim {
+	a, _ := scheduler.ParseAim(name)
+	return a
+}
+
+// sees is the evidence mode; the configuration was checked.
+func sees(evidence string) scheduler.Sees {
+	mode, _ := scheduler.ParseSees(evidence)
+	return mode
 }
 
 func (s *server) tenant(name string) gateway.Tenant {

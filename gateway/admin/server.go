@@ -45,6 +45,8 @@ type Server struct {
 	disk      disk
 	confirmed atomic.Bool
 	upkeep    sync.Mutex // held while a backup or a compaction runs
+	reports   sync.Mutex // held while a report is made
+	counted   counted    // guarded by reports
 
 	pages budget // zero: the usual one
 }

@@ -56,6 +56,7 @@ func (s *Server) status() statusDoc {
 	if why := s.notReady(); why != nil {
 		doc.Accepting, doc.Why = false, mark(shorten(why.Error(), 500))
 	}
+	doc.Differences = append(doc.Differences, s.modeDifferences()...)
 	if doc.Differences == nil {
 		doc.Differences = []Difference{}
 	}

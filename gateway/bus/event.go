@@ -59,7 +59,9 @@ var known = map[gateway.EventKind]bool{
 	gateway.EventDelivered: true, gateway.EventDeferred: true, gateway.EventBounced: true, gateway.EventDropped: true,
 	gateway.EventSuppressed: true, gateway.EventCaptured: true, gateway.EventInDoubt: true, gateway.EventTakenBack: true,
 	gateway.EventDuplicate: true, gateway.EventIgnored: true, gateway.EventEntry: true, gateway.EventSetting: true,
-	gateway.EventTooLate: true,
+	gateway.EventTooLate: true, gateway.EventOpened: true, gateway.EventClicked: true, gateway.EventViewed: true,
+	gateway.EventConverted: true, gateway.EventReplied: true, gateway.EventActive: true, gateway.EventUnsubscribed: true,
+	gateway.EventComplained: true, gateway.EventAttributes: true, gateway.EventBounceTold: true,
 }
 
 // encode makes the message that tells of an event.

@@ -16,6 +16,7 @@ const (
 	hVariant
 	hProfile
 	hEvidence
+	hAim
 	hRender
 	hTags
 	hMailgunWindow
@@ -52,6 +53,7 @@ var knownNames = [knownCount]string{
 	hVariant:          "X-Tidepost-Variant",
 	hProfile:          "X-Tidepost-Profile",
 	hEvidence:         "X-Tidepost-Evidence",
+	hAim:              "X-Tidepost-Aim",
 	hRender:           "X-Tidepost-Render",
 	hTags:             "X-Tidepost-Tags",
 	hMailgunWindow:    "X-Mailgun-Delivery-Time-Optimize-Period",

@@ -112,10 +112,12 @@ func TestWorth(t *testing.T) {
 		"X-Tidepost-Variant: subject/b",
 		"X-Tidepost-Evidence: Click",
 		`X-Tidepost-Profile: {"city": "Kiel",`,
-		` "vip": true}`,
+		` "vip": true, "timezone": "Europe/Berlin"}`,
+		"X-Tidepost-Aim: Hour",
 	)
 	if m.Value != 2.5 || m.HalfLife != 6*time.Hour || m.Supersede != "price-17" || m.Variant != "subject/b" ||
-		m.Evidence != "click" || m.Attributes != `{"city": "Kiel", "vip": true}` || len(m.Notes) > 0 {
+		m.Evidence != "click" || m.Attributes != `{"city": "Kiel", "vip": true, "timezone": "Europe/Berlin"}` ||
+		m.Aim != "hour" || m.Zone != "Europe/Berlin" || len(m.Notes) > 0 {
 		t.Errorf("got %+v", m)
 	}
 	if m := mustRead(t, nil, "Subject: x"); m.Value != 1 {
@@ -126,6 +128,9 @@ func TestWorth(t *testing.T) {
 // What cannot be read is ignored and told, and never costs the message.
 func TestNotes(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
+		{"X-Tidepost-Aim: noon", `X-Tidepost-Aim: "noon" is not`},
+		{`X-Tidepost-Profile: {"timezone":"Kiel"}`, `timezone "Kiel" is not a name like Europe/Berlin; ignored`},
+		{`X-Tidepost-Profile: {"timezone":7}`, `timezone "7" is not a name`},
 		{"X-Tidepost-Window: soon", `X-Tidepost-Window: "soon" is not a duration like 24h; ignored`},
 		{"X-Tidepost-Window: -2h", `"-2h" is not a duration`},
 		{"X-Tidepost-Window: 200h", `longer than 100h; taken as 100h`},

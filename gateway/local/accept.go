@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"tidepost/gateway"
+	"tidepost/scheduler"
 )
 
 // acceptance is one message on its way into the log. The buffers in it are
@@ -99,6 +100,8 @@ func newDeliveries(m *gateway.Message) []*gateway.Delivery {
 
 func newDelivery(m *gateway.Message, ordinal int) *gateway.Delivery {
 	r := &m.Recipients[ordinal]
+	aim, _ := scheduler.ParseAim(m.Aim) // whoever made the message has checked both
+	sees, _ := scheduler.ParseSees(m.Evidence)
 	return &gateway.Delivery{
 		ID:      gateway.DeliveryID{Message: m.ID, Ordinal: uint32(ordinal)},
 		Mailbox: r.Mailbox, Address: r.Address, Notify: r.Notify,
@@ -108,6 +111,7 @@ func newDelivery(m *gateway.Message, ordinal int) *gateway.Delivery {
 		Deadline: m.Deadline, HardDeadline: m.HardDeadline || m.By == gateway.ByReturn,
 		Window: m.Window, HalfLife: m.HalfLife, Supersede: m.Supersede,
 		Size: m.Size, Duplicate: !m.Duplicate.IsZero(),
+		Aim: aim, Sees: sees,
 	}
 }
 

@@ -73,7 +73,9 @@ var eventKinds = [...]gateway.EventKind{
 	gateway.EventDelivered, gateway.EventDeferred, gateway.EventBounced, gateway.EventDropped,
 	gateway.EventSuppressed, gateway.EventCaptured, gateway.EventInDoubt, gateway.EventTakenBack,
 	gateway.EventDuplicate, gateway.EventIgnored, gateway.EventEntry, gateway.EventSetting,
-	gateway.EventTooLate,
+	gateway.EventTooLate, gateway.EventOpened, gateway.EventClicked, gateway.EventViewed, gateway.EventConverted,
+	gateway.EventReplied, gateway.EventActive, gateway.EventUnsubscribed, gateway.EventComplained,
+	gateway.EventAttributes, gateway.EventBounceTold,
 }
 
 func (c *change) appendEvent(b []byte, e *gateway.Event) []byte {

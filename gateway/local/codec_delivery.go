@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tidepost/gateway"
+	"tidepost/scheduler"
 )
 
 const deliveryVersion = 1
@@ -22,6 +23,7 @@ const (
 	deliveryTimes  // NotBefore or Deadline are set
 	deliveryTried  // Attempts, Started, Slot, Expires or Reply are set
 	deliveryForced
+	deliveryPlanned // Aim, Sees or Decision are set
 )
 
 // appendDelivery appends a delivery without its mailbox, which the bytes around
@@ -64,6 +66,10 @@ func appendDelivery(b []byte, d *gateway.Delivery) []byte {
 		b = appendTime(b, d.Expires)
 		b = appendString(b, d.Reply)
 	}
+	if flags&deliveryPlanned != 0 {
+		b = append(b, byte(d.Aim), byte(d.Sees))
+		b = appendBytes(b, d.Decision)
+	}
 	return b
 }
 
@@ -83,6 +89,7 @@ func deliveryFlags(d *gateway.Delivery) uint64 {
 	set(deliveryWindow, d.Window != 0 || d.HalfLife != 0 || d.Supersede != "")
 	set(deliveryTimes, !d.NotBefore.IsZero() || !d.Deadline.IsZero())
 	set(deliveryTried, d.Attempts != 0 || !d.Started.IsZero() || !d.Slot.IsZero() || !d.Expires.IsZero() || d.Reply != "")
+	set(deliveryPlanned, d.Aim != 0 || d.Sees != 0 || len(d.Decision) > 0)
 	return flags
 }
 
@@ -116,6 +123,12 @@ func (d *decoder) delivery(mailbox gateway.Key) *gateway.Delivery {
 	if flags&deliveryTried != 0 {
 		x.Attempts = uint16(d.uint32())
 		x.Started, x.Slot, x.Expires, x.Reply = d.time(), d.time(), d.time(), d.string()
+	}
+	if flags&deliveryPlanned != 0 {
+		x.Aim, x.Sees = scheduler.Aim(d.byte()), scheduler.Sees(d.byte())
+		if p := d.bytes(); len(p) > 0 {
+			x.Decision = append([]byte(nil), p...)
+		}
 	}
 	return x
 }

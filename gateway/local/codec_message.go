@@ -16,6 +16,7 @@ const (
 	messageByTrace
 	messageDuplicate
 	messageHardDeadline
+	messageReading // Aim or Zone are set
 )
 
 // appendMessage appends all of a message but its content.
@@ -40,6 +41,9 @@ func appendMessage(b []byte, m *gateway.Message) []byte {
 	if !m.Duplicate.IsZero() {
 		b = append(b, m.Duplicate[:]...)
 	}
+	if m.Aim != "" || m.Zone != "" {
+		b = appendString(appendString(b, m.Aim), m.Zone)
+	}
 	b = binary.AppendUvarint(b, uint64(len(m.Recipients)))
 	for i := range m.Recipients {
 		b = appendRecipient(b, &m.Recipients[i])
@@ -63,6 +67,9 @@ func messageFlags(m *gateway.Message) uint64 {
 	}
 	if m.HardDeadline {
 		flags |= messageHardDeadline
+	}
+	if m.Aim != "" || m.Zone != "" {
+		flags |= messageReading
 	}
 	return flags
 }
@@ -117,6 +124,9 @@ func (d *decoder) message() *gateway.Message {
 	m.Size, m.Header = d.varint(), d.varint()
 	if flags&messageDuplicate != 0 {
 		copy(m.Duplicate[:], d.fixed(len(m.Duplicate)))
+	}
+	if flags&messageReading != 0 {
+		m.Aim, m.Zone = d.string(), d.string()
 	}
 	if n := d.count(); n > 0 {
 		m.Recipients = make([]gateway.Recipient, 0, min(n, 1000))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tidepost/gateway"
+	"tidepost/scheduler"
 )
 
 func testAccept(t *testing.T, open Open) {
@@ -27,7 +28,7 @@ func testAccept(t *testing.T, open Open) {
 			Tenant: "acme", Campaign: "spring", List: "news.acme.test", Class: gateway.Newsletter,
 			Notify: gateway.NotifyFailure, Priority: -3, Value: 1.5, Accepted: began,
 			Deadline: m.Deadline, HardDeadline: true, Window: 24 * time.Hour, HalfLife: time.Hour,
-			Supersede: "digest", Size: m.Size,
+			Supersede: "digest", Size: m.Size, Aim: scheduler.AimHour, Sees: scheduler.SeesClick,
 		}
 		if !reflect.DeepEqual(d, want) {
 			t.Errorf("delivery %d is\n%+v, want\n%+v", i, d, want)

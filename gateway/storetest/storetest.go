@@ -97,6 +97,7 @@ func message(to ...int) *gateway.Message {
 		List: "news.acme.test", MessageID: "1@acme.test", Subject: "Spring \u2600",
 		Deadline: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Window: 24 * time.Hour,
 		Value: 1.5, HalfLife: time.Hour, Supersede: "digest", Attributes: `{"plan":"pro"}`,
+		Aim: "hour", Evidence: "click", Zone: "Europe/Oslo",
 		By: gateway.ByReturn, Priority: -3,
 	}
 	for _, n := range to {

@@ -1,0 +1,307 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"tidepost/gateway"
+	"tidepost/scheduler/experiment"
+)
+
+// experimentsDoc is the answer of GET /api/v1/experiments.
+type experimentsDoc struct {
+	Since   time.Time           `json:"since,omitzero"` // oldest event that was counted
+	Until   time.Time           `json:"until"`
+	OneIn   int                 `json:"one_in"` // mailboxes counted: 1 in so many
+	Tenants []tenantExperiments `json:"tenants"`
+	Notes   []string            `json:"notes"`
+	Mode    string              `json:"mode,omitempty"`
+	Warning string              `json:"warning,omitempty"`
+}
+
+// tenantExperiments is what is known of one tenant's arms.
+type tenantExperiments struct {
+	experiment.Report
+	PolicyMode string             `json:"policy_mode"`
+	Shares     map[string]float64 `json:"shares"` // percent, by arm
+}
+
+// experiments answers GET /api/v1/experiments.
+func (s *Server) experiments(c *call) (any, error) {
+	q, err := c.query("tenant", "progress")
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.journal()
+	if err != nil {
+		return nil, err
+	}
+	return s.long(c, q.Get("progress") == "true", func(tell func(float64)) (any, error) {
+		return s.makeExperiments(c.Context(), j, q.Get("tenant"), tell)
+	})
+}
+
+// counted is what was counted so far; the next request goes on from there, so that
+// history is read once.
+type counted struct {
+	fold   *experimentFold
+	cursor gateway.Cursor
+}
+
+func (s *Server) makeExperiments(ctx context.Context, j gateway.Journal, tenant string, tell func(float64)) (*experimentsDoc, error) {
+	now := s.now()
+	if s.counted.fold == nil {
+		s.counted.fold, s.counted.cursor = newExperimentFold(s.Gateway.Rules), gateway.Cursor{}
+	}
+	f := s.counted.fold
+	cursor, err := readJournal(ctx, j, s.counted.cursor, f.visit, func(at time.Time) { tell(share(at.Sub(f.begins), now.Sub(f.begins))) })
+	s.counted.cursor = cursor // what was read before an error is counted
+	if err != nil {
+		return nil, err
+	}
+	doc := &experimentsDoc{Since: utc(f.begins), Until: utc(now), OneIn: f.oneIn(), Tenants: []tenantExperiments{}, Notes: []string{}, Mode: s.info().Mode}
+	doc.Warning = warning(doc.Mode)
+	tallies := f.tallies()
+	for _, name := range s.experimenters(tallies) {
+		if tenant == "" || name == tenant {
+			doc.Tenants = append(doc.Tenants, s.tenantExperiments(tallies, name, f.signals[name])...)
+		}
+	}
+	doc.note(f)
+	return doc, nil
+}
+
+// experimenters are the tenants that have counts or a policy.
+func (s *Server) experimenters(t *experiment.Tallies) []string {
+	names := t.Tenants()
+	if s.Tenants != nil {
+		names = append(names, s.Tenants()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (s *Server) tenantExperiments(t *experiment.Tallies, name string, signals int64) []tenantExperiments {
+	rules := s.Gateway.Rules(name)
+	shares := sharesOf(rules)
+	byArm := map[string]float64{}
+	for a, percent := range shares {
+		if percent > 0 {
+			byArm[experiment.Arm(a).String()] = percent
+		}
+	}
+	live := s.liveNow(name, rules)
+	named := t.Experiments(name)
+	if !slices.Contains(named, "") {
+		named = append([]string{""}, named...)
+	}
+	var out []tenantExperiments
+	for _, e := range named {
+		doc := tenantExperiments{Report: t.Report(name, e, experiment.Rule{}), PolicyMode: gateway.ModeWord(live), Shares: byArm}
+		doc.Sentences = append(standingSentences(live, shares, signals), doc.Sentences...)
+		out = append(out, doc)
+	}
+	return out
+}
+
+// standingSentences say why there may be nothing to say.
+func standingSentences(live bool, shares experiment.Shares, signals int64) (out []string) {
+	switch {
+	case !live:
+		out = append(out, "The mode is observe: arms act in live only, so that nothing is randomised now.")
+	case !shares.Randomised():
+		out = append(out, "Randomisation is off: policy.arms gives everything to one arm, and nothing can be compared.")
+	}
+	if signals == 0 {
+		out = append(out, "No click or read has come back from anybody: there is no outcome to compare.")
+	}
+	return out
+}
+
+func (s *Server) liveNow(tenant string, rules *gateway.Rules) bool {
+	for _, scope := range [...]gateway.ModeScope{{Tenant: tenant}, {}} {
+		for _, m := range s.Gateway.Modes() {
+			if m.Scope() == scope {
+				return m.Live
+			}
+		}
+	}
+	return rules.Live
+}
+
+func sharesOf(rules *gateway.Rules) experiment.Shares {
+	a := rules.Arms
+	s := experiment.Shares{experiment.Model: a.Model, experiment.Control: a.Control, experiment.Random: a.Random, experiment.None: a.None}
+	if s == (experiment.Shares{}) {
+		s[experiment.Model] = 100
+	}
+	return s
+}
+
+func (d *experimentsDoc) note(f *experimentFold) {
+	if !f.begins.IsZero() {
+		d.Notes = append(d.Notes, "Counted from the history that is kept, since "+at(f.begins)+".")
+	} else {
+		d.Notes = append(d.Notes, "There is no history yet.")
+	}
+	if d.OneIn > 1 {
+		d.Notes = append(d.Notes, fmt.Sprintf("There are many mailboxes: 1 in %d is counted, chosen by hash.", d.OneIn))
+	}
+}
+
+// experimentFold counts mailbox-weeks. Mailboxes are spread over buckets by hash;
+// where there are more than fit, half of the buckets are given up, which leaves a
+// sample that no arm has a say in.
+type experimentFold struct {
+	rules   func(tenant string) *gateway.Rules
+	begins  time.Time
+	buckets []bucket
+	known   int              // mailboxes in all buckets
+	most    int              // of them
+	signals map[string]int64 // clicks and reads by people, by tenant
+}
+
+type bucket struct {
+	units   map[unitKey][experiment.UnitSize]byte
+	tallies experiment.Tallies
+}
+
+type unitKey struct {
+	tenant  string
+	mailbox gateway.Key
+}
+
+const (
+	maxUnits   = 500_000
+	allBuckets = 256
+)
+
+func newExperimentFold(rules func(string) *gateway.Rules) *experimentFold {
+	return &experimentFold{rules: rules, buckets: make([]bucket, allBuckets), most: maxUnits, signals: map[string]int64{}}
+}
+
+func (f *experimentFold) oneIn() int { return allBuckets / len(f.buckets) }
+
+func (f *experimentFold) tallies() *experiment.Tallies {
+	var all experiment.Tallies
+	for i := range f.buckets {
+		all.Merge(&f.buckets[i].tallies)
+	}
+	return &all
+}
+
+func (f *experimentFold) visit(e *gateway.Event) {
+	if f.begins.IsZero() {
+		f.begins = e.At
+	}
+	switch e.Kind {
+	case gateway.EventAccepted, gateway.EventDelivered, gateway.EventDropped, gateway.EventSuppressed, gateway.EventBounced:
+		if d := e.Delivery; d != nil && d.Class.Bulk() {
+			f.delivery(e.Kind, d, e.At)
+		}
+	case gateway.EventOpened, gateway.EventClicked, gateway.EventUnsubscribed, gateway.EventComplained, gateway.EventBounceTold:
+		if h, ok := hear(e); ok {
+			f.signal(e.Kind, &h, e.At)
+		}
+	}
+}
+
+func (f *experimentFold) delivery(kind gateway.EventKind, d *gateway.Delivery, at time.Time) {
+	planned := d.ID.Message.Time()
+	f.unit(d.Tenant, d.Mailbox, kind == gateway.EventAccepted, func(u *experiment.Unit, add func(experiment.Fact)) {
+		switch kind {
+		case gateway.EventAccepted:
+			if d.Reason == "suppressed" {
+				add(u.Stopped(planned))
+				return
+			}
+			arm, shares := f.drawn(d)
+			add(u.Planned(planned, arm, shares))
+		case gateway.EventDelivered:
+			add(u.Sent(planned, at.Sub(d.Accepted)))
+		case gateway.EventBounced:
+			add(u.Did(experiment.Bounced, planned))
+		default:
+			add(u.Dropped(planned))
+		}
+	})
+}
+
+// drawn is the arm that a delivery was decided in.
+func (f *experimentFold) drawn(d *gateway.Delivery) (experiment.Arm, experiment.Shares) {
+	why, err := d.Why()
+	if err != nil || why.At.IsZero() || !why.Live {
+		return experiment.Outside, experiment.Shares{}
+	}
+	return experiment.Arm(why.Arm), sharesOf(f.rules(d.Tenant))
+}
+
+func (f *experimentFold) signal(kind gateway.EventKind, h *heard, at time.Time) {
+	planned := h.planned(at)
+	f.unit(h.tenant, h.mailbox, false, func(u *experiment.Unit, add func(experiment.Fact)) {
+		switch kind {
+		case gateway.EventUnsubscribed:
+			add(u.Did(experiment.Unsubscribed, planned))
+		case gateway.EventComplained:
+			add(u.Did(experiment.Complained, planned))
+		case gateway.EventBounceTold:
+			add(u.Did(experiment.Bounced, planned))
+		default:
+			if !h.human {
+				return
+			}
+			f.signals[h.tenant]++
+			add(u.Did(experiment.Read, planned)) // who clicks has read
+			if kind == gateway.EventClicked {
+				add(u.Did(experiment.Clicked, planned))
+			}
+		}
+	})
+}
+
+// unit changes what is kept of a mailbox; one that never had mail is made only
+// where that is asked.
+func (f *experimentFold) unit(tenant string, mailbox gateway.Key, begin bool, change func(u *experiment.Unit, add func(experiment.Fact))) {
+	i := int(mailbox[len(mailbox)-1])
+	if i >= len(f.buckets) {
+		return
+	}
+	b, key := &f.buckets[i], unitKey{tenant, mailbox}
+	kept, known := b.units[key]
+	if !known && !begin {
+		return
+	}
+	var u experiment.Unit
+	if known {
+		if err := u.UnmarshalBinary(kept[:]); err != nil { // we wrote it ourselves
+			return
+		}
+	}
+	change(&u, func(fact experiment.Fact) {
+		fact.Tenant = tenant
+		b.tallies.Add(fact)
+	})
+	u.AppendBinary(kept[:0])
+	if b.units == nil {
+		b.units = map[unitKey][experiment.UnitSize]byte{}
+	}
+	b.units[key] = kept
+	if !known {
+		f.known++
+		f.shrink()
+	}
+}
+
+// shrink gives up half of the buckets while there are too many mailboxes.
+func (f *experimentFold) shrink() {
+	for f.known > f.most && len(f.buckets) > 1 {
+		half := len(f.buckets) / 2
+		for i := half; i < len(f.buckets); i++ {
+			f.known -= len(f.buckets[i].units)
+		}
+		clear(f.buckets[half:])
+		f.buckets = f.buckets[:half]
+	}
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"tidepost/scheduler"
+)
+
+// profile returns what is known of the mailbox's owner, decoded once a turn. One
+// that cannot be read knows nothing: without a profile mail goes by the gates
+// (design rule 4).
+func (t *turn) profile() *scheduler.Profile {
+	if t.known != nil {
+		return t.known
+	}
+	t.known = new(scheduler.Profile)
+	if len(t.box.Profile) == 0 {
+		return t.known
+	}
+	if _, err := t.known.UnmarshalBinary(t.box.Profile); err != nil {
+		t.g.log().Error("a profile cannot be read; it starts anew", "mailbox", t.box.Key.String(), "error", err)
+		*t.known = scheduler.Profile{}
+	}
+	return t.known
+}
+
+// keepProfile stores what the turn's profile has learned.
+func (t *turn) keepProfile() { t.head().Profile = t.known.AppendBinary(nil) }
+
+// sent teaches the profile that a delivery has reached its reader's mailbox.
+func (t *turn) sent(n *Delivery) {
+	sees := t.g.sees(n)
+	t.profile().Sent(t.g.model(n.Tenant), zone(t.box.Zone), scheduler.Sent{
+		At: t.now, Ref: slotRef(n), Topic: topic(n), Pressure: pressure(n.Class),
+		Observable: n.Class.Bulk() && sees < scheduler.SeesNone, Sees: sees,
+	})
+	t.keepProfile()
+}
+
+// sees is what may be learned from a delivery: what the operator's policy and
+// its sender both permit.
+func (g *Gateway) sees(d *Delivery) scheduler.Sees {
+	return max(g.Rules(d.Tenant).Sees, d.Sees)
+}
+
+// topic is what a reader's interest is kept apart by: the list, or else the class.
+func topic(d *Delivery) uint32 {
+	h := fnv.New32a()
+	if d.List != "" {
+		h.Write([]byte(d.List))
+	} else {
+		h.Write([]byte(d.Class.String()))
+	}
+	return h.Sum32()
+}
+
+// pressure is what a mail of a class weighs on its reader (decision model §4.2).
+func pressure(c Class) float32 {
+	return [...]float32{Transactional: 0.1, Triggered: 0.4, Newsletter: 0.6, Promotional: 1}[min(c, Promotional)]
+}
+
+// draw is the mailbox's hash that decides its arm and what is explored.
+func (k Key) draw() uint64 { return binary.LittleEndian.Uint64(k[8:]) }
+
+// arm is the arm of a mailbox's bulk mail for a tenant.
+func (g *Gateway) arm(tenant string, k Key, now time.Time) scheduler.Arm {
+	return g.Rules(tenant).Arms.Of(g.Salt, k.draw(), now)
+}
+
+// doomed reports whether the plan before would have dropped the delivery.
+func doomed(d *Delivery) bool {
+	x, err := d.Why()
+	return err == nil && !x.At.IsZero() && x.Would == scheduler.Drop
+}
+
+// Why decodes the decision stored with the delivery; the zero one where there is
+// none.
+func (d *Delivery) Why() (scheduler.Decision, error) {
+	var x scheduler.Decision
+	if len(d.Decision) == 0 {
+		return x, nil
+	}
+	_, err := x.UnmarshalBinary(d.Decision)
+	return x, err
+}
+
+func (r *Rules) sensitive(list string) bool {
+	return list != "" && slices.Contains(r.Sensitive, list)
+}

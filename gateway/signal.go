@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"tidepost/scheduler"
+	"tidepost/suppression"
+	"tidepost/suppression/address"
+)
+
+// Signal is something we learned from outside about a mailbox.
+type Signal struct {
+	Kind    SignalKind
+	At      time.Time
+	Tenant  string
+	Mailbox address.Mailbox
+	Message string  // message or delivery that it is about; "": none
+	Human   float32 // how sure it is that a person did it, 0 to 1
+	Source  string  // who brought it, for people
+	Zone    string  // of SignalAttributes: the reader's time zone
+}
+
+// SignalKind is what happened.
+type SignalKind string
+
+// The kinds of signal.
+const (
+	SignalOpened       SignalKind = "opened"
+	SignalClicked      SignalKind = "clicked"
+	SignalViewed       SignalKind = "viewed"    // a page was looked at
+	SignalConverted    SignalKind = "converted" // bought, registered
+	SignalReplied      SignalKind = "replied"
+	SignalActive       SignalKind = "active"
+	SignalUnsubscribed SignalKind = "unsubscribed"
+	SignalComplained   SignalKind = "complained"
+	SignalBounced      SignalKind = "bounced" // for good
+	SignalAttributes   SignalKind = "attributes"
+)
+
+// evidence is what each kind teaches about a person; opted kinds close a mailbox.
+var evidence = map[SignalKind]scheduler.Kind{
+	SignalOpened: scheduler.Opened, SignalClicked: scheduler.Clicked,
+	SignalViewed: scheduler.Active, SignalConverted: scheduler.Active, SignalReplied: scheduler.Active, SignalActive: scheduler.Active,
+	SignalUnsubscribed: scheduler.Unsubscribed, SignalComplained: scheduler.Complained,
+}
+
+var closes = map[SignalKind]suppression.Reason{
+	SignalUnsubscribed: suppression.Unsubscribe, SignalComplained: suppression.Complaint, SignalBounced: suppression.HardBounce,
+}
+
+// ParseSignalKind reads the name of a kind.
+func ParseSignalKind(s string) (SignalKind, error) {
+	k := SignalKind(s)
+	_, teaches := evidence[k]
+	_, closing := closes[k]
+	if !teaches && !closing && k != SignalAttributes {
+		return "", fmt.Errorf("kind %q: want one of opened, clicked, viewed, converted, replied, active, unsubscribed, complained, bounced, attributes", s)
+	}
+	return k, nil
+}
+
+// Learn takes a signal in: it is stored with what it teaches, and what waits for
+// the mailbox is planned anew. It reports whether it was news: the same signal
+// twice is applied once.
+func (g *Gateway) Learn(ctx context.Context, s Signal) (bool, error) {
+	if s.At.IsZero() {
+		s.At = g.now()
+	}
+	if s.Kind == SignalAttributes && zone(s.Zone) == nil {
+		return false, fmt.Errorf("timezone %q: want a name like Europe/Berlin", s.Zone)
+	}
+	id, err := g.about(ctx, &s)
+	if err != nil {
+		return false, err
+	}
+	if reason, ok := closes[s.Kind]; ok {
+		if err := g.close(ctx, &s, reason); err != nil {
+			return false, err
+		}
+	}
+	news := false
+	audience := g.Tenant(s.Tenant).Audience
+	if audience == "" {
+		audience = s.Tenant
+	}
+	err = g.perform(ctx, MailboxKey(audience, s.Mailbox), func(t *turn) {
+		t.durable()
+		news = t.learn(&s, id)
+	})
+	return news, err
+}
+
+// about finds the delivery that a signal speaks of; the zero one where it speaks
+// of none, or of one that is forgotten.
+func (g *Gateway) about(ctx context.Context, s *Signal) (DeliveryID, error) {
+	if s.Message == "" {
+		return DeliveryID{}, nil
+	}
+	if id, err := ParseDeliveryID(s.Message); err == nil {
+		return id, nil
+	}
+	id, err := ParseID(s.Message)
+	if err != nil {
+		return DeliveryID{}, fmt.Errorf("message %q: want the id that our 250 named, or a delivery as queue list prints it", s.Message)
+	}
+	b, ok := g.Store.(Browser)
+	if !ok {
+		return DeliveryID{}, nil
+	}
+	m, _, err := b.Message(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return DeliveryID{}, nil
+	}
+	if err != nil {
+		return DeliveryID{}, err
+	}
+	i := slices.IndexFunc(m.Recipients, func(r Recipient) bool { return r.Canonical == s.Mailbox.String() })
+	if i < 0 {
+		return DeliveryID{}, nil
+	}
+	return DeliveryID{id, uint32(i)}, nil
+}
+
+// close stops further mail: an opt-out from its sender's bulk, or everything to an
+// address that does not exist.
+func (g *Gateway) close(ctx context.Context, s *Signal, reason suppression.Reason) error {
+	scope := suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant}
+	if reason == suppression.HardBounce {
+		scope = suppression.Scope{}
+	}
+	return g.Observe(ctx, suppression.Entry{Address: s.Mailbox.String(), Scope: scope, Reason: reason,
+		Source: "signal:" + s.Source, Evidence: s.Message, Created: g.now()}, "signal:"+s.Source)
+}
+
+// signalDetail is what the event of a signal tells beside its kind.
+type signalDetail struct {
+	Mailbox  string  `json:"mailbox"`
+	Tenant   string  `json:"tenant"`
+	Delivery string  `json:"delivery,omitempty"`
+	Human    float32 `json:"human"`
+	Source   string  `json:"source,omitempty"`
+
+	// For the experiment: the mailbox's arm, the week, and what its owner did for
+	// the first time in it (scheduler.Deeds).
+	Arm  string `json:"arm,omitempty"`
+	Week uint16 `json:"week,omitempty"`
+	New  uint8  `json:"new,omitempty"`
+}
+
+// learn applies a signal to the mailbox's profile.
+func (t *turn) learn(s *Signal, about DeliveryID) bool {
+	detail := signalDetail{Mailbox: t.box.Key.String(), Tenant: s.Tenant, Human: s.Human, Source: s.Source}
+	if s.Kind == SignalAttributes {
+		before := t.box.Zone
+		t.locate(s.Zone)
+		if t.box.Zone == before {
+			return false
+		}
+	}
+	if kind, ok := evidence[s.Kind]; ok {
+		m := t.g.model(s.Tenant)
+		e := scheduler.Evidence{Kind: kind, At: s.At, Weight: s.Human}
+		if !about.Message.IsZero() {
+			e.Ref = slotRefOf(about)
+		}
+		p := t.profile()
+		week, did := p.Week, p.Did
+		if !p.Observe(m, zone(t.box.Zone), t.g.Rules(s.Tenant).Sees, e) {
+			return false
+		}
+		t.keepProfile()
+		if p.Week != week {
+			did = 0
+		}
+		detail.Arm, detail.Week, detail.New = t.g.arm(s.Tenant, t.box.Key, t.now).String(), p.Week, uint8(p.Did&^did)
+		if kind <= scheduler.Clicked && s.Human >= 0.5 {
+			t.g.models.tenant(s.Tenant).observed()
+		}
+	}
+	if !about.Message.IsZero() {
+		detail.Delivery = about.String()
+	}
+	text, _ := json.Marshal(detail) // a struct of plain fields
+	kind := EventKind(s.Kind)
+	if s.Kind == SignalBounced {
+		kind = EventBounceTold // bounced is told of deliveries that we could not make
+	}
+	t.change.Events = append(t.change.Events, Event{Kind: kind, At: t.now, Name: t.g.eventName(), Detail: string(text)})
+	t.replanBulk(DeliveryID{})
+	return true
+}

@@ -1,0 +1,144 @@
+package replay
+
+import (
+	"time"
+
+	"tidepost/scheduler"
+)
+
+// turn plans what is marked in a mailbox, acts, and plans again what that has
+// changed, until all that is left waits. Then it tells of new plans.
+func (e *Engine) turn(x Box, b *box, yield func(Decision)) {
+	q := b.waits
+	for len(q.items) > 0 {
+		i := e.planAll(x, b, q)
+		if i < 0 {
+			break
+		}
+		e.act(x, b, i, yield)
+	}
+	e.tell(x, q, yield)
+	e.settle(x, b)
+}
+
+// planAll plans what is marked and returns the place of the first to act on, or -1:
+// what is dropped, else what leaves, what may not wait before the rest and then by
+// priority.
+func (e *Engine) planAll(x Box, b *box, q *queue) int {
+	for len(e.plans) < len(q.items) {
+		e.plans = append(e.plans, scheduler.Plan{})
+	}
+	best := -1
+	for i := range q.mails {
+		if !q.mails[i].look {
+			continue
+		}
+		e.plans[i] = e.plan(x, b, q, i)
+		switch {
+		case e.plans[i].Action == scheduler.Drop:
+			return i
+		case e.plans[i].Action == scheduler.Now && (best < 0 || goesFirst(&q.items[i], &q.items[best])):
+			best = i
+		}
+	}
+	return best
+}
+
+func goesFirst(a, b *scheduler.Item) bool {
+	if a.Bypass != b.Bypass {
+		return a.Bypass
+	}
+	return a.Priority > b.Priority
+}
+
+// plan asks the scheduler about one item, given the others.
+func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
+	m := &q.mails[i]
+	if b.stopped && e.mayNot(x, m) {
+		return scheduler.Plan{Action: scheduler.Drop, At: e.now, Reason: Suppressed}
+	}
+	t := e.tenants[m.tenant-1]
+	r := &e.request
+	*r = scheduler.Request{Now: e.now, Zone: b.zone, Gates: &b.gates, Items: q.items, Mailbox: b.key}
+	if m.bulk {
+		r.Profile, r.Model, r.Sees = &b.profile, t.model, max(t.Sees, m.sees, b.sees)
+	}
+	at := i
+	if len(q.items) > maxItems {
+		r.Items, at = e.few(q, i), 0
+	}
+	p := t.Plan(r, at)
+	if m.bulk && p.Action == scheduler.Drop && p.Reason != scheduler.Deadline && p.Reason != scheduler.Superseded &&
+		!t.drops.allow(t.MaxDrop, e.now) {
+		p.Action, p.At, p.Reason = scheduler.Hold, e.now.Add(time.Hour), MaxDrop
+	}
+	return p
+}
+
+// few is Items[i] of a pile with the first of the others, and those that may
+// supersede it.
+func (e *Engine) few(q *queue, i int) []scheduler.Item {
+	e.items = append(e.items[:0], q.items[i])
+	for j := range q.items {
+		rival := q.items[i].Supersede != "" && q.items[j].Supersede == q.items[i].Supersede
+		if j != i && (rival || len(e.items) < maxItems) {
+			e.items = append(e.items, q.items[j])
+		}
+	}
+	return e.items
+}
+
+// act releases or drops the item in place i and marks what that may change.
+func (e *Engine) act(x Box, b *box, i int, yield func(Decision)) {
+	q := b.waits
+	m, it := q.mails[i], &q.items[i]
+	p := e.plans[i]
+	p.At = e.now
+	d := Decision{At: e.now, Box: x, Tenant: m.tenant, Name: m.name, ID: it.ID, Plan: p}
+	if p.Action == scheduler.Now {
+		e.sent(x, b, &m, it)
+	}
+	q.remove(i)
+	if m.bulk {
+		q.look()
+	}
+	yield(d)
+}
+
+// sent counts a release.
+func (e *Engine) sent(x Box, b *box, m *mail, it *scheduler.Item) {
+	t := e.tenants[m.tenant-1]
+	ref, sees := uint16(it.ID), max(t.Sees, m.sees, b.sees)
+	b.gates.Count(scheduler.Send{At: second(e.now), Weight: it.Weight, Bulk: m.bulk, Ref: ref})
+	b.profile.Sent(t.model, b.zone, scheduler.Sent{
+		At: e.now, Ref: ref, Topic: it.Topic, Pressure: it.Pressure,
+		Observable: m.bulk && sees <= scheduler.SeesDay, Sees: sees,
+	})
+	if b.mixed {
+		e.wrote(x, it.ID, m.tenant)
+	}
+}
+
+// tell yields the holds that are new, or whose time or reason has changed.
+func (e *Engine) tell(x Box, q *queue, yield func(Decision)) {
+	for i := range q.mails {
+		m, it := &q.mails[i], &q.items[i]
+		if !m.look {
+			continue
+		}
+		m.look = false
+		p := &e.plans[i]
+		at := second(p.At)
+		if !at.After(e.now) {
+			at = second(e.now.Add(time.Nanosecond))
+		}
+		due := nanos(at)
+		it.Doomed = p.Decision.Would == scheduler.Drop
+		changed := !m.shown || m.due != due || m.reason != p.Reason
+		m.due, m.reason, m.shown = due, p.Reason, true
+		if changed {
+			p.At = at
+			yield(Decision{At: e.now, Box: x, Tenant: m.tenant, Name: m.name, ID: it.ID, Plan: *p})
+		}
+	}
+}
