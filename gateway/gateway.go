@@ -57,10 +57,11 @@ type Gateway struct {
 
 	Held bool // start with everything held, as after a restore
 
-	Now   func() time.Time       // nil: time.Now
-	NewID func(now time.Time) ID // nil: the Store makes ids
-	Salt  uint64                 // of the draws for arms and exploration; 0: this installation's own, made at its first start
-	Log   *slog.Logger           // nil: slog.Default
+	Now    func() time.Time       // nil: time.Now
+	NewID  func(now time.Time) ID // nil: the Store makes ids
+	Salt   uint64                 // of the draws for arms and exploration; 0: this installation's own, made at its first start
+	InTurn bool                   // what a release led to is stored before the next begins: slower, and with one connection the same every time
+	Log    *slog.Logger           // nil: slog.Default
 
 	Metrics Metrics
 
@@ -81,6 +82,7 @@ type Gateway struct {
 	settings settings
 	models   models
 	replans  replans
+	heard    pulse
 	names    IDSource
 }
 
@@ -88,6 +90,7 @@ type Gateway struct {
 type Metrics struct {
 	Accepted, Delivered, Deferred, Bounced, Dropped, Suppressed atomic.Int64
 	Captured, Duplicates, InDoubt, TakenBack, Reports           atomic.Int64
+	Signals                                                     atomic.Int64
 }
 
 // Reporter words delivery status notifications (RFC 3464).
@@ -167,7 +170,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.queue.setRunning(true)
 	g.lookAtAll()
+	var learning sync.WaitGroup
+	learning.Go(func() { g.runLearning(run) })
 	g.runClock(run)
+	learning.Wait()
 	g.queue.setRunning(false) // no worker starts from here on
 	g.replans.done.Wait()
 	late := time.AfterFunc(finishWithin, cut)

@@ -27,6 +27,19 @@ func (t *turn) profile() *scheduler.Profile {
 	return t.known
 }
 
+// Facts are what is known of a mailbox's owner, in plain numbers; false where that
+// is nothing.
+func (g *Gateway) Facts(box *Mailbox, tenant string) (scheduler.Facts, bool) {
+	var p scheduler.Profile
+	if len(box.Profile) == 0 {
+		return scheduler.Facts{}, false
+	}
+	if _, err := p.UnmarshalBinary(box.Profile); err != nil {
+		return scheduler.Facts{}, false
+	}
+	return p.Facts(g.model(tenant), g.now()), true
+}
+
 // keepProfile stores what the turn's profile has learned.
 func (t *turn) keepProfile() { t.head().Profile = t.known.AppendBinary(nil) }
 

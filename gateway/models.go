@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"tidepost/scheduler"
 	"tidepost/scheduler/interest"
@@ -17,7 +20,8 @@ import (
 // reads a model without a lock; learning publishes a new one.
 type models struct {
 	builtIn *scheduler.Model
-	of      sync.Map // tenant → *tenantModel
+	of      sync.Map                          // tenant → *tenantModel
+	drawn   *lru.Cache[DeliveryID, time.Time] // when mail left whose hour was drawn by lot
 }
 
 type tenantModel struct {
@@ -89,6 +93,7 @@ func (t *tenantModel) publishLocked() {
 // this installation's draws, made at its first start.
 func (g *Gateway) loadModels(ctx context.Context) error {
 	g.models.builtIn = scheduler.BuiltIn()
+	g.models.drawn, _ = lru.New[DeliveryID, time.Time](drawnSize) // fails only for a size below 1
 	kept, ok := g.Store.(Settings)
 	if !ok {
 		return nil

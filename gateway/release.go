@@ -33,7 +33,11 @@ func (g *Gateway) work(ctx context.Context, ln *line) {
 		s, ok := g.queue.pop(ln, g.now())
 		switch {
 		case ok:
-			if !w.release(ctx, s) {
+			more := w.release(ctx, s)
+			if g.InTurn {
+				g.finish(s.entry.key)
+			}
+			if !more {
 				return
 			}
 		case !w.idle(ctx):

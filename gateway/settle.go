@@ -106,6 +106,7 @@ func (t *turn) settle(id DeliveryID, n *Delivery, event Event) {
 			t.box.Gates.Count(n.send(t.now))
 		}
 		t.sent(n)
+		t.g.models.left(was, t.now)
 	case n.State == Bounced || n.State == Dropped || event.Kind == EventTakenBack && n.Attempts == 0:
 		t.head().Gates.Return(n.Slot, ref)
 		n.Slot = time.Time{}

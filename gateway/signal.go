@@ -83,6 +83,8 @@ func (g *Gateway) Learn(ctx context.Context, s Signal) (bool, error) {
 			return false, err
 		}
 	}
+	g.Metrics.Signals.Add(1)
+	g.heard.beat(g.now())
 	news := false
 	audience := g.Tenant(s.Tenant).Audience
 	if audience == "" {
@@ -162,25 +164,8 @@ func (t *turn) learn(s *Signal, about DeliveryID) bool {
 			return false
 		}
 	}
-	if kind, ok := evidence[s.Kind]; ok {
-		m := t.g.model(s.Tenant)
-		e := scheduler.Evidence{Kind: kind, At: s.At, Weight: s.Human}
-		if !about.Message.IsZero() {
-			e.Ref = slotRefOf(about)
-		}
-		p := t.profile()
-		week, did := p.Week, p.Did
-		if !p.Observe(m, zone(t.box.Zone), t.g.Rules(s.Tenant).Sees, e) {
-			return false
-		}
-		t.keepProfile()
-		if p.Week != week {
-			did = 0
-		}
-		detail.Arm, detail.Week, detail.New = t.g.arm(s.Tenant, t.box.Key, t.now).String(), p.Week, uint8(p.Did&^did)
-		if kind <= scheduler.Clicked && s.Human >= 0.5 {
-			t.g.models.tenant(s.Tenant).observed()
-		}
+	if kind, ok := evidence[s.Kind]; ok && !t.teach(s, kind, about, &detail) {
+		return false
 	}
 	if !about.Message.IsZero() {
 		detail.Delivery = about.String()
@@ -192,5 +177,31 @@ func (t *turn) learn(s *Signal, about DeliveryID) bool {
 	}
 	t.change.Events = append(t.change.Events, Event{Kind: kind, At: t.now, Name: t.g.eventName(), Detail: string(text)})
 	t.replanBulk(DeliveryID{})
+	return true
+}
+
+// teach shows the profile what a person did, and the models above it.
+func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *signalDetail) (news bool) {
+	tenant := t.g.models.tenant(s.Tenant)
+	e := scheduler.Evidence{Kind: kind, At: s.At, Weight: s.Human}
+	if !about.Message.IsZero() {
+		e.Ref = slotRefOf(about)
+	}
+	p := t.profile()
+	week, did := p.Week, p.Did
+	if !p.Observe(tenant.current.Load(), zone(t.box.Zone), t.g.Rules(s.Tenant).Sees, e) {
+		return false
+	}
+	t.keepProfile()
+	if p.Week != week {
+		did = 0
+	}
+	detail.Arm, detail.Week, detail.New = t.g.arm(s.Tenant, t.box.Key, t.now).String(), p.Week, uint8(p.Did&^did)
+	var delay time.Duration
+	if kind <= scheduler.Clicked && s.Human >= 0.5 {
+		tenant.observed()
+		delay = t.g.models.delay(about, s.At)
+	}
+	tenant.watch(t.box.Key, p, s.At, delay)
 	return true
 }

@@ -15,11 +15,11 @@ func (g *Gateway) Step(ctx context.Context) error {
 		default:
 		}
 		g.drain()
-		if g.busy() {
-			quiet = 0
-		} else {
+		if !g.busy() {
 			quiet++ // twice: what the first look saw end may have begun something
+			continue
 		}
+		quiet = 0
 		select {
 		case <-time.After(200 * time.Microsecond):
 		case <-ctx.Done():
@@ -36,6 +36,7 @@ func (g *Gateway) busy() bool {
 	}
 	now, due := g.now(), false
 	g.queue.snapshot(func(ln *line) {
+		due = due || ln.workers > ln.idle // one of them looks at what it took
 		if _, closed, _ := g.Throttle.Closed(now, ln.name); closed {
 			return
 		}
@@ -43,6 +44,14 @@ func (g *Gateway) busy() bool {
 		due = due || !next.IsZero() && !next.After(now)
 	})
 	return due
+}
+
+// finish waits until a mailbox's owner has done the steps it was given, and what
+// comes after their commit: a first step may share that commit, a second does not.
+func (g *Gateway) finish(k Key) {
+	for range 2 {
+		g.perform(context.Background(), k, func(*turn) {})
+	}
 }
 
 // NextDue is when something is due next; zero: nothing waits.

@@ -32,6 +32,8 @@ type server struct {
 	log    *slog.Logger
 	stdout io.Writer
 
+	prepare func(*gateway.Gateway) // changes what is wired before it opens; nil: nothing
+
 	store     *local.Store
 	gateway   *gateway.Gateway
 	smtp      *intake.Server

@@ -48,6 +48,9 @@ func (s *server) openGateway(ctx context.Context) error {
 	for _, wait := range c.Route.Retry {
 		s.gateway.Retry = append(s.gateway.Retry, wait.Duration)
 	}
+	if s.prepare != nil {
+		s.prepare(s.gateway)
+	}
 	return s.gateway.Open(ctx)
 }
 

@@ -37,6 +37,8 @@ type deliveryDoc struct {
 	Reply     string    `json:"reply,omitempty"`
 	Size      int64     `json:"size"`
 	Revision  uint32    `json:"revision"`
+
+	Decision *decisionDoc `json:"decision,omitempty"` // in an explanation
 }
 
 func newDeliveryDoc(r row) deliveryDoc {

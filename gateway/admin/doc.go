@@ -5,7 +5,9 @@
 //
 // Reading costs what is read: listings are pages in the order of mailbox keys,
 // each made in slices of the store's scan and ended by rows or by time, so that
-// ten million mailboxes never stand behind one request.
+// ten million mailboxes never stand behind one request. A report reads the whole
+// history; one is made at a time, and what it joins is bounded by taking a part of
+// the mailboxes, chosen by hash.
 //
 // What can go wrong:
 //   - A token is wrong: 401, and after a few of them 429 for that client's

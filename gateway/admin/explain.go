@@ -19,6 +19,7 @@ type explanation struct {
 	ClassReason string          `json:"class_reason,omitempty"`
 	Notes       []string        `json:"notes,omitempty"` // control headers that were ignored
 	Gates       []gatesDoc      `json:"gates,omitempty"`
+	Readers     []readerDoc     `json:"readers,omitempty"` // what is known of the address's owner, by audience
 	Paused      []pauseDoc      `json:"paused,omitempty"`
 	Destination *destinationDoc `json:"destination,omitempty"`
 	Mode        string          `json:"mode,omitempty"`
@@ -88,6 +89,10 @@ func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *expl
 	last := x.addEvents(events, id)
 	x.say(standing(d, s.now(), last))
 	x.sayActors()
+	if box, err := s.Store.Mailbox(ctx, d.Mailbox); err == nil {
+		x.tellDecision(d, zone(box.Zone))
+		x.Deliveries[0].Decision = newDecisionDoc(d, zone(box.Zone))
+	}
 	if d.State == gateway.Waiting {
 		if err := s.tellStops(ctx, x, r); err != nil {
 			return err

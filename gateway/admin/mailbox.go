@@ -94,6 +94,7 @@ func (s *Server) tellMailboxes(ctx context.Context, x *explanation, m address.Ma
 		}
 		if box.Rev > 0 {
 			s.tellGates(x, box, tenant)
+			x.tellReader(s.newReaderDoc(box, tenant))
 		}
 	}
 	return nil

@@ -43,6 +43,7 @@ var (
 	descDropped     = describe("dropped_total", "Deliveries stopped by policy, deadline, suppression or a person.", "reason")
 	descCaptured    = describe("captured_total", "Deliveries kept by route mode capture.")
 	descDuplicates  = describe("duplicates_total", "Deliveries that repeat one of the last hour.")
+	descSignals     = describe("signals_total", "Signals that came in: what readers did.")
 	descInDoubt     = describe("in_doubt_total", "Deliveries that were on the wire when the gateway stopped.")
 	descReports     = describe("reports_total", "Delivery status notifications written.")
 	descHeld        = describe("held", "Deliveries waiting.")
@@ -76,7 +77,7 @@ func (c *scrape) Collect(out chan<- prometheus.Metric) {
 	}{
 		{descAccepted, m.Accepted.Load()}, {descDelivered, m.Delivered.Load()}, {descDeferred, m.Deferred.Load()},
 		{descBounced, m.Bounced.Load()}, {descCaptured, m.Captured.Load()}, {descDuplicates, m.Duplicates.Load()},
-		{descInDoubt, m.InDoubt.Load()}, {descReports, m.Reports.Load()}, {descAuth, s.authFailures()},
+		{descSignals, m.Signals.Load()}, {descInDoubt, m.InDoubt.Load()}, {descReports, m.Reports.Load()}, {descAuth, s.authFailures()},
 	} {
 		send(counter.desc, prometheus.CounterValue, float64(counter.value))
 	}

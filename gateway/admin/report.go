@@ -21,9 +21,10 @@ type reportDoc struct {
 	Tenant string    `json:"tenant,omitempty"`
 	Events int64     `json:"events"` // read
 
-	Planned   int64 `json:"planned"`   // bulk deliveries, each at its first decision
-	Live      int64 `json:"live"`      // of them the model decided; about the others it observed
-	Undecided int64 `json:"undecided"` // of them the model was not asked: suppressed, or without a model
+	Planned   int64 `json:"planned"`    // bulk deliveries, each at its first decision
+	Live      int64 `json:"live"`       // of them the model decided; about the others it observed
+	Others    int64 `json:"other_arms"` // of the live ones, in control or another arm, where the model has no say
+	Undecided int64 `json:"undecided"`  // of them the model was not asked: suppressed, or without a model
 
 	Held      int64   `json:"held"`       // of them for a better hour, or so they would have been
 	HeldHours float64 `json:"held_hours"` // on average
@@ -207,9 +208,12 @@ func (r *reportDoc) sayPlanned() bool {
 	case r.Live == 0:
 		r.say("The model only observed: everything left as the gates let it. What follows is what live would have done.")
 	case r.Live < decided:
-		r.say("The model decided about %d of them and only observed %d.", r.Live, decided-r.Live)
+		r.say("%d of them were decided live; the model only observed %d.", r.Live, decided-r.Live)
 	default:
-		r.say("The model decided about all that it was asked of.")
+		r.say("All of them were decided live.")
+	}
+	if r.Others > 0 {
+		r.say("Of these, %s in another arm, which the model has no say in; what follows leaves them out.", were(r.Others, "delivery", "deliveries"))
 	}
 	return true
 }
@@ -259,7 +263,7 @@ func (r *reportDoc) sayEvidence() {
 		r.say("No signal has ever come: without opens, clicks and unsubscribes the model knows nothing of anybody. " +
 			"`tidepost signals import` and POST /api/v1/signals take them.")
 	}
-	if decided := r.Planned - r.Undecided; decided > 0 {
+	if decided := r.Planned - r.Undecided - r.Others; decided > 0 {
 		if r.Model == 0 {
 			r.say("The built-in model is in force: nothing was learned from this audience yet.")
 		} else {

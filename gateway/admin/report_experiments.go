@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tidepost/gateway"
@@ -158,8 +159,10 @@ type experimentFold struct {
 	rules   func(tenant string) *gateway.Rules
 	begins  time.Time
 	buckets []bucket
-	known   int              // mailboxes in all buckets
-	most    int              // of them
+	known   int      // mailboxes in all buckets
+	most    int      // of them
+	names   []string // of tenants, by number
+	numbers map[string]uint32
 	signals map[string]int64 // clicks and reads by people, by tenant
 }
 
@@ -169,8 +172,8 @@ type bucket struct {
 }
 
 type unitKey struct {
-	tenant  string
 	mailbox gateway.Key
+	tenant  uint32 // number of it
 }
 
 const (
@@ -179,7 +182,8 @@ const (
 )
 
 func newExperimentFold(rules func(string) *gateway.Rules) *experimentFold {
-	return &experimentFold{rules: rules, buckets: make([]bucket, allBuckets), most: maxUnits, signals: map[string]int64{}}
+	return &experimentFold{rules: rules, buckets: make([]bucket, allBuckets), most: maxUnits,
+		numbers: map[string]uint32{}, signals: map[string]int64{}}
 }
 
 func (f *experimentFold) oneIn() int { return allBuckets / len(f.buckets) }
@@ -268,7 +272,7 @@ func (f *experimentFold) unit(tenant string, mailbox gateway.Key, begin bool, ch
 	if i >= len(f.buckets) {
 		return
 	}
-	b, key := &f.buckets[i], unitKey{tenant, mailbox}
+	b, key := &f.buckets[i], unitKey{mailbox, f.number(tenant)}
 	kept, known := b.units[key]
 	if !known && !begin {
 		return
@@ -280,7 +284,7 @@ func (f *experimentFold) unit(tenant string, mailbox gateway.Key, begin bool, ch
 		}
 	}
 	change(&u, func(fact experiment.Fact) {
-		fact.Tenant = tenant
+		fact.Tenant = f.names[key.tenant]
 		b.tallies.Add(fact)
 	})
 	u.AppendBinary(kept[:0])
@@ -292,6 +296,17 @@ func (f *experimentFold) unit(tenant string, mailbox gateway.Key, begin bool, ch
 		f.known++
 		f.shrink()
 	}
+}
+
+// number keeps a tenant's name once, apart from the event that it came in.
+func (f *experimentFold) number(tenant string) uint32 {
+	n, ok := f.numbers[tenant]
+	if !ok {
+		n = uint32(len(f.names))
+		f.names = append(f.names, strings.Clone(tenant))
+		f.numbers[f.names[n]] = n
+	}
+	return n
 }
 
 // shrink gives up half of the buckets while there are too many mailboxes.

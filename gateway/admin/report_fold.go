@@ -15,6 +15,7 @@ type reportFold struct {
 	reportDoc
 	waits    sample[int64]  // deliveries that the model holds: second that it chose
 	pressed  sample[uint32] // mailboxes with mail over their pace: hour of the last
+	left     sample[uint8]  // mailboxes that unsubscribed or complained: byUnsubscribe, byComplaint
 	holdTime time.Duration
 	better   float64 // sum of how much likelier
 	days     map[string]*reportDay
@@ -78,29 +79,49 @@ func (f *reportFold) accepted(e *gateway.Event) {
 func (f *reportFold) decided(d *gateway.Delivery, why *scheduler.Decision, at time.Time, day *reportDay) {
 	if why.Live {
 		f.Live++
+		if why.Arm != scheduler.ArmModel {
+			f.Others++
+			return
+		}
 	}
 	f.Model = max(f.Model, why.Model)
 	if why.Own {
 		f.Own++
 	}
-	if why.Pressure > 1 {
+	if why.Pressure > 1 && !(why.Live && why.Would == scheduler.Drop) {
 		f.Pressed++
 		day.Pressed++
 	}
-	switch why.Would {
-	case scheduler.Hold:
+	leaves, held := heldByModel(d, why, at)
+	switch {
+	case held:
 		f.Held++
 		day.Held++
-		f.holdTime += max(0, why.WouldAt.Sub(at))
+		f.holdTime += why.WouldAt.Sub(leaves)
 		if why.Reads > 1 {
 			f.Better++
 			f.better += float64(why.Reads)
 		}
 		f.waits.put(d.ID.Hash(), why.WouldAt.Unix())
-	case scheduler.Drop:
+	case why.Would == scheduler.Drop:
 		f.Dropped++
 		day.Dropped++
 	}
+}
+
+// heldByModel reports whether it is the model that holds a delivery, or would hold
+// it beyond what gates and client do, and from when on.
+func heldByModel(d *gateway.Delivery, why *scheduler.Decision, at time.Time) (from time.Time, held bool) {
+	if why.Would != scheduler.Hold {
+		return at, false
+	}
+	if why.Live {
+		return at, scheduler.Reason(d.Reason).OfModel() && why.WouldAt.After(at)
+	}
+	if d.Due.After(at) {
+		at = d.Due
+	}
+	return at, why.WouldAt.After(at.Add(time.Minute))
 }
 
 // signal takes in what a person did.
@@ -123,9 +144,9 @@ func (f *reportFold) signal(e *gateway.Event) {
 			f.read(&h, e.At)
 		}
 	case gateway.EventUnsubscribed:
-		f.gone(&f.Unsubscribed, &h, e.At)
+		f.gone(byUnsubscribe, &f.Unsubscribed, &h, e.At)
 	case gateway.EventComplained:
-		f.gone(&f.Complained, &h, e.At)
+		f.gone(byComplaint, &f.Complained, &h, e.At)
 	}
 }
 
@@ -145,12 +166,21 @@ func (f *reportFold) read(h *heard, at time.Time) {
 	}
 }
 
-// gone joins somebody who left to the mail that they had.
-func (f *reportFold) gone(n *pressedCount, h *heard, at time.Time) {
+// The ways to leave.
+const (
+	byUnsubscribe uint8 = 1 << iota
+	byComplaint
+)
+
+// gone joins somebody who left to the mail that they had. Each counts once: who
+// unsubscribes from everything says so often.
+func (f *reportFold) gone(by uint8, n *pressedCount, h *heard, at time.Time) {
 	key := hashOf(h.mailbox)
-	if !f.pressed.has(key) {
+	before, _ := f.left.get(key)
+	if !f.pressed.has(key) || !f.left.has(key) || before&by != 0 {
 		return
 	}
+	f.left.put(key, before|by)
 	n.All++
 	if last, ok := f.pressed.get(key); ok && at.Unix()/3600-int64(last) <= int64(pressedFor/time.Hour) {
 		n.Pressed++

@@ -110,6 +110,8 @@ func TestReport(t *testing.T) {
 	p.mail(day(4), "dan", &scheduler.Decision{Would: scheduler.Drop, Pressure: 1.5})
 	p.mail(day(3), "joe", &scheduler.Decision{Would: scheduler.Now, Pressure: 0.1})
 	p.mail(day(3), "kim", nil)
+	night := p.mail(day(3), "lea", &scheduler.Decision{Would: scheduler.Hold, WouldAt: day(3).Add(time.Hour)})
+	night.Due = day(3).Add(time.Hour) // by the gates, not by the model
 	p.events = append(p.events, gateway.Event{Kind: gateway.EventOpened, At: day(4), Detail: "no JSON"})
 	p.did(gateway.EventOpened, day(5).Add(time.Minute), "ada", ada, 0.1) // a machine
 	p.did(gateway.EventOpened, day(5).Add(8*time.Hour), "ada", ada, 1)
@@ -122,14 +124,14 @@ func TestReport(t *testing.T) {
 
 	var r reportDoc
 	w.document(Viewer, "/api/v1/report", &r)
-	want := reportDoc{Planned: 5, Undecided: 1, Held: 2, HeldHours: 6, Better: 2, Likelier: 2, ReadHeld: 2, ReadLater: 1, Dropped: 1, Pressed: 2,
+	want := reportDoc{Planned: 6, Undecided: 1, Held: 2, HeldHours: 6, Better: 2, Likelier: 2, ReadHeld: 2, ReadLater: 1, Dropped: 1, Pressed: 2,
 		Unsubscribed: pressedCount{3, 1}, Complained: pressedCount{1, 1}, Own: 2, Model: 3}
 	if r.Planned != want.Planned || r.Undecided != want.Undecided || r.Held != want.Held || r.HeldHours != want.HeldHours || r.Better != want.Better ||
 		r.Likelier != want.Likelier || r.ReadHeld != want.ReadHeld || r.ReadLater != want.ReadLater || r.Dropped != want.Dropped || r.Pressed != want.Pressed ||
 		r.Unsubscribed != want.Unsubscribed || r.Complained != want.Complained || r.Own != want.Own || r.Model != want.Model || r.Signals.Read != 3 {
 		t.Errorf("got  %+v\nwant %+v", r, want)
 	}
-	said(t, r.Sentences, "5 deliveries were planned as bulk mail since", "The model only observed",
+	said(t, r.Sentences, "6 deliveries were planned as bulk mail since", "The model only observed",
 		"It would have held 2 of them, by 6.0 hours on average, 2 for an hour at which a read is likelier, 2.0 times on average.",
 		"Of the held, 2 deliveries were read; 1 of these only after", "It would have dropped 1,",
 		"2 mails went to people over their pace.", "1 of the 3 unsubscribes were among them.", "1 of the 1 complaint was among them.", "version 3")
@@ -139,7 +141,7 @@ func TestReport(t *testing.T) {
 
 	since := now.Add(-4*24*time.Hour - time.Hour).Format(time.RFC3339)
 	w.document(Viewer, "/api/v1/report?since="+since+"&tenant=acme", &r)
-	if r.Planned != 3 || r.Held != 0 {
+	if r.Planned != 4 || r.Held != 0 {
 		t.Errorf("since %s: %+v", since, r)
 	}
 	said(t, r.Sentences, "It would have held none.", "The built-in model is in force")
@@ -156,13 +158,16 @@ func TestReportLive(t *testing.T) {
 	live := why
 	live.Live = true
 	p.mail(now.Add(-3*time.Hour), "ada", &why)
-	p.mail(now.Add(-time.Hour), "bob", &live)
+	p.mail(now.Add(-time.Hour), "bob", &live).Reason = string(scheduler.ReadingHour)
+	p.mail(now.Add(-time.Hour), "eve", &live).Reason = string(scheduler.QuietHours) // the gates hold it
+	live.Arm = scheduler.ArmControl
+	p.mail(now.Add(-time.Hour), "dan", &live).Reason = string(scheduler.QuietHours)
 	var r reportDoc
 	w.document(Viewer, "/api/v1/report", &r)
-	if r.Live != 1 {
-		t.Errorf("live %d, want 1", r.Live)
+	if r.Live != 3 || r.Others != 1 || r.Held != 2 {
+		t.Errorf("live %d, in other arms %d, held %d, want 3, 1, 2", r.Live, r.Others, r.Held)
 	}
-	said(t, r.Sentences, "The model decided about 1 of them and only observed 1.", "It held 2 of them")
+	said(t, r.Sentences, "3 of them were decided live; the model only observed 1.", "Of these, 1 delivery was in another arm", "It held 2 of them")
 }
 
 func TestReportOfNothing(t *testing.T) {
@@ -399,4 +404,38 @@ func BenchmarkReport(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*len(p.events))/b.Elapsed().Seconds(), "events/s")
+}
+
+// The flow itself tells all that is counted: who was drawn into which arm, and what
+// readers did.
+func TestExperimentsOfTheFlow(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.rules.Live = true
+		w.rules.Arms = scheduler.Arms{Model: 50, Control: 50}
+	})
+	var signals []string
+	for i := range 40 {
+		to := fmt.Sprintf("reader%d@x.test", i)
+		d := w.submit(mail{class: gateway.Newsletter, to: []string{to}})[0]
+		if i%4 == 0 {
+			signals = append(signals, fmt.Sprintf(`{"kind":"clicked","mailbox":%q,"tenant":"acme","message":%q}`, to, d.ID))
+		}
+	}
+	w.submit(mail{to: []string{"reader41@x.test"}}) // transactional mail is in no arm
+	signals = append(signals, `{"kind":"unsubscribed","mailbox":"reader1@x.test","tenant":"acme"}`)
+	w.ask(Operator, "POST", "/api/v1/signals", `{"signals":[`+strings.Join(signals, ",")+`]}`, 200)
+	w.ask(Operator, "POST", "/api/v1/signals", `{"signals":[`+strings.Join(signals, ",")+`]}`, 200) // and once more
+	e := experimentsOf(w)
+	if len(e.Arms) != 2 {
+		t.Fatalf("arms: %+v", e.Arms)
+	}
+	m, c := e.Arms[0], e.Arms[1]
+	if m.Mailboxes+c.Mailboxes != 40 || m.Weeks+c.Weeks != 40 || m.Mailboxes < 8 || c.Mailboxes < 8 || m.Clicked+c.Clicked != 10 || m.Unsubscribed+c.Unsubscribed != 1 {
+		t.Errorf("model %+v, control %+v", m, c)
+	}
+	var r reportDoc
+	w.document(Viewer, "/api/v1/report", &r)
+	if r.Planned != 40 || r.Live != 40 || r.Others != int64(c.Mailboxes) || r.Undecided != 0 || r.Unsubscribed.All != 1 || r.Signals.Read != 10 {
+		t.Errorf("report: %+v", r)
+	}
 }

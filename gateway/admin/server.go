@@ -73,8 +73,8 @@ type Difference struct {
 
 // Sources are values that other packages keep. Each may be nil.
 type Sources struct {
-	Bus          func() Bus
-	Signals      func() Signals
+	Bus func() Bus
+
 	Refused      func() map[string]int64 // connections, commands and messages that intake refused, by reason
 	Connections  func() int64            // open SMTP connections
 	AuthFailures func() int64            // of SMTP

@@ -60,9 +60,7 @@ func (s *Server) status() statusDoc {
 	if doc.Differences == nil {
 		doc.Differences = []Difference{}
 	}
-	if s.Sources.Signals != nil {
-		doc.Signals = s.Sources.Signals()
-	}
+	doc.Signals.Hour, doc.Signals.Last = s.Gateway.Heard()
 	if s.holding() {
 		doc.Paused = append([]pauseDoc{{By: "restore", At: utc(info.Started)}}, doc.Paused...)
 	}

@@ -257,35 +257,41 @@ const (
 
 // CheckRatio tests the mailboxes of a quarter's arms against what was expected.
 func CheckRatio(arms [Arms]Tally) Ratio {
-	r := Ratio{P: 1, Valid: true}
 	var has, should float64
+	tested := 0
 	for a := range arms {
-		if e := arms[a].expected(); e >= ratioFewest {
-			has += float64(arms[a].Mailboxes)
-			should += e
-		} else if e == 0 && arms[a].Mailboxes > 0 {
-			return Ratio{Checked: true, Worst: Arm(a), Has: float64(arms[a].Mailboxes)}
-		}
-	}
-	tested, worst := 0, 0.0
-	for a := range arms {
-		e := arms[a].expected()
-		if e < ratioFewest {
-			continue
-		}
-		e *= has / should // arms too small to be tested are left out
-		tested++
-		off := float64(arms[a].Mailboxes) - e
-		r.ChiSquare += off * off / e
-		if d := off * off / e; d > worst {
-			worst, r.Worst, r.Has, r.Should = d, Arm(a), float64(arms[a].Mailboxes), e
+		n, e := float64(arms[a].Mailboxes), arms[a].expected()
+		switch {
+		case e >= ratioFewest:
+			has, should, tested = has+n, should+e, tested+1
+		case e == 0 && n > 0: // nobody was to be drawn into it
+			return Ratio{Checked: true, Worst: Arm(a), Has: n}
 		}
 	}
 	if tested < 2 {
 		return Ratio{P: 1, Valid: true}
 	}
+	r := chiSquare(arms, has/should) // arms too small to be tested are left out
 	r.Checked, r.P = true, chiSquareTail(r.ChiSquare, tested-1)
 	r.Valid = r.P >= ratioAlpha
+	return r
+}
+
+// chiSquare adds up how far the arms are from what was expected, times scale.
+func chiSquare(arms [Arms]Tally, scale float64) (r Ratio) {
+	worst := 0.0
+	for a := range arms {
+		n, e := float64(arms[a].Mailboxes), arms[a].expected()
+		if e < ratioFewest {
+			continue
+		}
+		e *= scale
+		off := (n - e) * (n - e) / e
+		r.ChiSquare += off
+		if off > worst {
+			worst, r.Worst, r.Has, r.Should = off, Arm(a), n, e
+		}
+	}
 	return r
 }
 
