@@ -4,14 +4,17 @@ import "math"
 
 const (
 	maxShapes = 8
-	maxTypes  = 96 // of persons: shapes at shifts, as many as the posterior is worth
-	bins      = 24 // the posterior compares 12 pairs of hours of both parts of the week
+	maxTypes  = 96            // of persons: shapes at shifts, as many as the posterior is worth
+	span      = 3             // hours that the posterior takes together: as good as single hours
+	bins      = 2 * 24 / span // of both parts of the week
 )
 
-// hourly and daily are the numbers of inputs pooled for an hour and for a day.
+// hourly and daily are the numbers of inputs pooled for an hour and for a day. The
+// weight of each is a polynomial of degree powers-1 in the logarithm of evidence.
 const (
-	hourly = 10
-	daily  = 6
+	hourly = 6
+	daily  = 3
+	powers = 3
 )
 
 // audience is what a prior knows of all persons whose hours are local, or of those
@@ -23,8 +26,8 @@ type audience struct {
 	shift  [maxShapes][24]float32 // prior share of each shape shifted by 0..23 hours; sums to 1
 
 	// Weights of the log-linear pool, see pool.
-	hourPool [2][hourly]float32
-	dayPool  [daily]float32
+	hourPool [2][hourly * powers]float32
+	dayPool  [daily * powers]float32
 
 	// What follows from the above.
 	hour    [2][24]float32 // shares of the hours, by part of the week
@@ -50,7 +53,7 @@ type shape struct {
 // kind is a shape at a shift, prepared for comparison.
 type kind struct {
 	lnPrior float32
-	gain    [bins]float32 // ln(share / shared share) of a pair of hours
+	gain    [bins]float32 // ln(share / shared share) of a span of hours
 	ratio   [bins]float32 // share / shared share
 	lnHour  [2][24]float32
 	lnDay   [7]float32
@@ -122,19 +125,19 @@ func (a *audience) leastPrior() float32 {
 // kindOf prepares the shape shifted by s hours.
 func (a *audience) kindOf(sh *shape, s int, prior float32) kind {
 	k := kind{lnPrior: log32(prior)}
-	var pair, shared [bins]float32
+	var share, shared [bins]float32
 	ends := [2]float32{1 - sh.day[5] - sh.day[6], sh.day[5] + sh.day[6]}
 	all := [2]float32{1 - a.weekend, a.weekend}
 	for q := range 2 {
 		for h := range 24 {
 			x := sh.hour[q][(h-s+24)%24]
 			k.lnHour[q][h] = log32(x)
-			pair[q*12+h/2] += x * ends[q]
-			shared[q*12+h/2] += a.hour[q][h] * all[q]
+			share[(q*24+h)/span] += x * ends[q]
+			shared[(q*24+h)/span] += a.hour[q][h] * all[q]
 		}
 	}
 	for b := range bins {
-		k.ratio[b] = pair[b] / shared[b]
+		k.ratio[b] = share[b] / shared[b]
 		k.gain[b] = log32(k.ratio[b])
 	}
 	for d := range k.lnDay {

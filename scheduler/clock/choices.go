@@ -25,9 +25,9 @@ func (m *moment) choices(a *audience, c *choices) {
 	m.clock.inputs(a, &in)
 	weight := 1 / max(m.events, enough)
 	for q := range 2 {
-		e := example{f: make([]float32, 0, hourly*24), y: make([]float32, 24)}
+		e := example{f: make([]float32, 0, hourly*powers*24), y: make([]float32, 24)}
 		for i := range hourly {
-			e.f = append(e.f, in.hour[q][i][:]...)
+			e.spread(in.hour[q][i][:], in.x)
 		}
 		for h := range 24 {
 			e.y[h] = m.next[q][h] * weight
@@ -37,9 +37,9 @@ func (m *moment) choices(a *audience, c *choices) {
 		}
 		c.hours[q] = append(c.hours[q], e)
 	}
-	e := example{f: make([]float32, 0, daily*7), y: make([]float32, 7)}
+	e := example{f: make([]float32, 0, daily*powers*7), y: make([]float32, 7)}
 	for i := range daily {
-		e.f = append(e.f, in.day[i][:]...)
+		e.spread(in.day[i][:], in.x)
 	}
 	for d := range 7 {
 		e.y[d] = m.day[d] * weight
@@ -48,6 +48,17 @@ func (m *moment) choices(a *audience, c *choices) {
 		e.offer = m.offerDay[:]
 	}
 	c.days = append(c.days, e)
+}
+
+// spread appends an input times 1, x, x².
+func (e *example) spread(input []float32, x float32) {
+	k := float32(1)
+	for range powers {
+		for _, f := range input {
+			e.f = append(e.f, k*f)
+		}
+		k *= x
+	}
 }
 
 // join adds the examples of o.

@@ -14,7 +14,11 @@ const (
 	slowHalf = 240 * 86400 // of habits: 120 to 480 days are equal within .003 nats
 	fastHalf = 60 * 86400  // of the second scale, which sees a changed habit sooner
 	rebase   = 120 * 86400 // growth since the reference stays below 4
+	astray   = 400 * 86400 // events older than that against the last one show that it was dated wrongly
 )
+
+// heaviest is the largest weight or mass believed of one event.
+const heaviest = 100
 
 // recents are the mean lives, in seconds, of the counters that say whether
 // somebody is there at present, as opposed to in which hours.
@@ -52,6 +56,7 @@ func (c *Clock) Unzoned() bool { return c.utc }
 func (c *Clock) Active(p *Prior, at int64, hour int, weight float32) {
 	c.Advance(p, at, hour)
 	// Hours come in sittings: the fifth hour in a row says less than the first.
+	weight = believable(weight)
 	c.acts += c.observe(at, hour, weight*float32(1/math.Sqrt(float64(1+c.recent[0]))))
 	for i := range c.recent {
 		c.recent[i] += weight
@@ -60,8 +65,10 @@ func (c *Clock) Active(p *Prior, at int64, hour int, weight float32) {
 
 // Sent notes that a mail lies unread from at on. Its mass is the reads expected of
 // it over its whole life times the share of reads that can be seen; 0 teaches nothing.
+// Read and Settle take the same mass again.
 func (c *Clock) Sent(p *Prior, at int64, hour int, mass float32) {
 	c.Advance(p, at, hour)
+	mass = believable(mass)
 	for j := range c.stock {
 		c.stock[j] += mass * p.Kernel.W[j]
 	}
@@ -71,6 +78,7 @@ func (c *Clock) Sent(p *Prior, at int64, hour int, mass float32) {
 // a human at at. What was left of it leaves the unread stock.
 func (c *Clock) Read(p *Prior, at int64, hour int, sent int64, mass, weight float32) {
 	c.Settle(p, at, hour, sent, mass)
+	weight = believable(weight)
 	c.observe(at, hour, weight)
 	for i := range c.recent {
 		c.recent[i] += weight
@@ -81,7 +89,8 @@ func (c *Clock) Read(p *Prior, at int64, hour int, sent int64, mass, weight floa
 // of it again.
 func (c *Clock) Settle(p *Prior, at int64, hour int, sent int64, mass float32) {
 	c.Advance(p, at, hour)
-	age := float64(at-sent) / 3600
+	mass = believable(mass)
+	age := max(0, float64(at-sent)/3600)
 	for j := range c.stock {
 		rest := mass * p.Kernel.W[j] * float32(math.Exp(-age/float64(p.Kernel.Tau[j])))
 		c.stock[j] = max(0, c.stock[j]-rest)
@@ -102,11 +111,15 @@ func (c *Clock) observe(at int64, hour int, weight float32) float32 {
 }
 
 // Advance accounts for the exposure since the last touch: mail that lay unread
-// for an hour without being read is evidence against that hour.
+// for an hour without being read is evidence against that hour. A time before the
+// last touch changes nothing.
 func (c *Clock) Advance(p *Prior, at int64, hour int) {
 	if !c.known {
 		c.known, c.ref, c.born, c.last = true, midnight(at), midnight(at), at
 		return
+	}
+	if c.last-at > astray {
+		c.last, c.ref, c.born = at, midnight(at), min(c.born, midnight(at))
 	}
 	if at <= c.last {
 		return
@@ -119,7 +132,8 @@ func (c *Clock) Advance(p *Prior, at int64, hour int) {
 	c.last = at
 }
 
-// Rotate moves all hours by the given number: the zone became known or changed.
+// Rotate moves all hours by the given number, and makes an unzoned clock local: the
+// zone became known, or changed. Days stay as they are.
 func (c *Clock) Rotate(hours int) {
 	c.utc = false
 	if hours = ((hours % 24) + 24) % 24; hours == 0 {
@@ -174,6 +188,14 @@ func (c *Clock) refer(at int64) {
 
 // midnight is the last midnight (UTC) before at: the encoding keeps days only.
 func midnight(at int64) int64 { return (floorHour(at) - (floorHour(at)%24+24)%24) * 3600 }
+
+// believable is a weight or mass in 0..heaviest; what is not a number is 0.
+func believable(x float32) float32 {
+	if !(x > 0) {
+		return 0
+	}
+	return min(x, heaviest)
+}
 
 // grow is 2^(dt/half).
 func grow(dt int64, half float64) float32 {

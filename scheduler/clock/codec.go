@@ -42,7 +42,7 @@ func (c *Clock) AppendBinary(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint16(b, dayNumber(c.ref))
 	b = binary.LittleEndian.AppendUint16(b, dayNumber(c.born))
 	w := packer{b: b, salt: uint32(c.last) * 2654435761}
-	numbers(c, flags, w.number)
+	c.pack(&w, flags)
 	return w.flush()
 }
 
@@ -69,7 +69,7 @@ func (c *Clock) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	next.ref = int64(binary.LittleEndian.Uint16(b[6:])) * day
 	next.born = int64(binary.LittleEndian.Uint16(b[8:])) * day
 	r := unpacker{b: b[10:]}
-	numbers(&next, flags, r.number)
+	next.unpack(&r, flags)
 	if r.bad || r.left != 0 || next.ref > next.last || next.last-next.ref > 2*rebase || next.born > next.last {
 		return nil, errClock
 	}
@@ -87,24 +87,33 @@ func (c *Clock) mailSeen() bool {
 	return c.stock != [3]float32{} || c.dueDay != [7]float32{} || c.due != [24]float32{}
 }
 
-// numbers calls f for every number of the clock in the order of the encoding, with
-// the bits of its mantissa.
-func numbers(c *Clock, flags byte, f func(x *float32, mantissa uint)) {
-	each := func(a []float32, mantissa uint) {
-		for i := range a {
-			f(&a[i], mantissa)
-		}
-	}
-	each(c.hour[:], 5)
-	each(c.weekend[:], 4)
-	each(c.fresh[:], 4)
-	each(c.day[:], 6)
-	f(&c.acts, 8)
-	each(c.recent[:], 4)
+// pack writes every number of the clock; unpack is its mirror.
+func (c *Clock) pack(w *packer, flags byte) {
+	w.numbers(c.hour[:], 5)
+	w.numbers(c.weekend[:], 4)
+	w.numbers(c.fresh[:], 4)
+	w.numbers(c.day[:], 6)
+	w.number(c.acts, 8)
+	w.numbers(c.recent[:], 4)
 	if flags&flagMail != 0 {
-		each(c.due[:], 5)
-		each(c.dueDay[:], 6)
-		each(c.stock[:], 8)
+		w.numbers(c.due[:], 5)
+		w.numbers(c.dueDay[:], 6)
+		w.numbers(c.stock[:], 8)
+	}
+}
+
+// unpack reads what pack wrote.
+func (c *Clock) unpack(r *unpacker, flags byte) {
+	r.numbers(c.hour[:], 5)
+	r.numbers(c.weekend[:], 4)
+	r.numbers(c.fresh[:], 4)
+	r.numbers(c.day[:], 6)
+	c.acts = r.number(8)
+	r.numbers(c.recent[:], 4)
+	if flags&flagMail != 0 {
+		r.numbers(c.due[:], 5)
+		r.numbers(c.dueDay[:], 6)
+		r.numbers(c.stock[:], 8)
 	}
 }
 
@@ -120,8 +129,14 @@ type packer struct {
 	salt uint32
 }
 
-func (w *packer) number(x *float32, m uint) {
-	w.bits |= uint64(w.small(*x, m)) << w.n
+func (w *packer) numbers(a []float32, m uint) {
+	for _, x := range a {
+		w.number(x, m)
+	}
+}
+
+func (w *packer) number(x float32, m uint) {
+	w.bits |= uint64(w.small(x, m)) << w.n
 	for w.n += m + 4; w.n >= 8; w.n -= 8 {
 		w.b = append(w.b, byte(w.bits))
 		w.bits >>= 8
@@ -176,11 +191,17 @@ type unpacker struct {
 	bad  bool
 }
 
-func (r *unpacker) number(x *float32, m uint) {
+func (r *unpacker) numbers(a []float32, m uint) {
+	for i := range a {
+		a[i] = r.number(m)
+	}
+}
+
+func (r *unpacker) number(m uint) float32 {
 	for r.n < m+4 {
 		if len(r.b) == 0 {
 			r.bad = true
-			return
+			return 0
 		}
 		r.left |= uint64(r.b[0]) << r.n
 		r.b = r.b[1:]
@@ -193,5 +214,5 @@ func (r *unpacker) number(x *float32, m uint) {
 	if e > 0 {
 		f = (f + 1<<m) << (e - 1)
 	}
-	*x = float32(f) / float32(uint(1)<<(m+4))
+	return float32(f) / float32(uint(1)<<(m+4))
 }

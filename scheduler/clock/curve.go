@@ -1,16 +1,11 @@
 package clock
 
 const (
-	pseudo = 5  // events by which own shares are shrunk to the shared ones
-	temper = .5 // of the likelihood of types: nobody is exactly of one type, and hours come in bursts
-	center = 4  // ln(n+1) at which the weights that grow with evidence are zero
+	pseudo = 5    // events by which own shares are shrunk to the shared ones
+	temper = .5   // of the likelihood of types: nobody is exactly of one type, and hours come in bursts
+	tiny   = .008 // a belief not worth its arithmetic
+	center = 4    // ln(n+1) at which the weights that grow with evidence are zero
 )
-
-// mix is the mean of the logarithms of the types' shares under the posterior.
-type mix struct {
-	hour [2][24]float32
-	day  [7]float32
-}
 
 // Curve is the person's own curve, as of the last touch: a log-linear pool of the
 // shared curve, of the types the person resembles, and of the person's own
@@ -26,37 +21,28 @@ func (c *Clock) Curve(p *Prior, out *Curve) {
 	a.pool(&in, out)
 }
 
-// inputs are what the pool weighs.
+// inputs are what the pool weighs, all of them logarithms of shares or ratios.
 type inputs struct {
-	x    float32 // ln(n+1) - center
-	hour [2][hourly][24]float32
-	day  [daily][7]float32
+	x    float32                // ln(n+1) - center: how much was seen
+	hour [2][hourly][24]float32 // shared, types', own in this part of the week, own of late, own unblurred, own widened
+	day  [daily][7]float32      // shared, types', own
 }
 
 // inputs fills in from the clock.
 func (c *Clock) inputs(a *audience, in *inputs) {
 	var v view
-	var m mix
 	c.look(a, &v)
-	a.resemble(&v, &m)
 	in.x = ln(v.n+1) - center
-	var all [3][24]float32
-	a.wholeWeek(&v, &all)
+	a.resemble(&v, in)
+	a.wholeWeek(&v, in)
 	for q := range 2 {
-		f := &in.hour[q]
-		f[0], f[2] = a.lnHour[q], m.hour[q]
-		ownHours(&v.hour[q], &v.due[q], &a.blurred[q], &f[4])
-		f[6], f[7], f[8] = all[0], all[1], all[2]
-		for h := range 24 {
-			f[1][h], f[3][h], f[5][h] = f[0][h]*in.x, f[2][h]*in.x, f[4][h]*in.x
-			f[9][h] = f[6][h] * in.x
-		}
+		in.hour[q][0] = a.lnHour[q]
+		ownHours(&v.hour[q], &v.due[q], &a.blurred[q], &in.hour[q][2])
 	}
-	in.day[0], in.day[2] = a.lnDay, m.day
+	in.day[0] = a.lnDay
 	for d := range 7 {
 		g := pseudo * a.day[d]
-		in.day[4][d] = ln((v.day[d] + g) / (v.dueDay[d] + g))
-		in.day[1][d], in.day[3][d], in.day[5][d] = in.day[0][d]*in.x, in.day[2][d]*in.x, in.day[4][d]*in.x
+		in.day[2][d] = ln((v.day[d] + g) / (v.dueDay[d] + g))
 	}
 }
 
@@ -73,54 +59,59 @@ func ownHours(seen, due, shared, out *[24]float32) {
 
 // wholeWeek is ln(observed / expected) by hour of the day on any day: of late,
 // unblurred, and widened.
-func (a *audience) wholeWeek(v *view, out *[3][24]float32) {
+func (a *audience) wholeWeek(v *view, in *inputs) {
 	var due, seen, both, wideDue [24]float32
 	k := v.nFresh / max(v.n, 1e-9)
 	for h := range 24 {
 		due[h] = v.dueBoth[h] * k
 		both[h] = v.hour[workday][h] + v.hour[weekend][h]
 	}
-	ownHours(&v.fresh, &due, &a.blurAll, &out[0])
+	f := &in.hour[workday]
+	ownHours(&v.fresh, &due, &a.blurAll, &f[3])
 	widen(&both, &seen)
 	widen(&v.dueBoth, &wideDue)
 	for h := range 24 {
 		g := pseudo * a.both[h]
-		out[1][h] = ln((both[h] + g) / (v.dueBoth[h] + g))
+		f[4][h] = ln((both[h] + g) / (v.dueBoth[h] + g))
 		g = pseudo * a.wideAll[h]
-		out[2][h] = ln((seen[h] + g) / (wideDue[h] + g))
+		f[5][h] = ln((seen[h] + g) / (wideDue[h] + g))
 	}
+	copy(in.hour[weekend][3:], f[3:])
 }
 
-// resemble finds which types the person resembles.
-func (a *audience) resemble(v *view, m *mix) {
+// resemble finds which types the person resembles, and takes the mean of the
+// logarithms of their shares under the posterior.
+func (a *audience) resemble(v *view, in *inputs) {
 	var share [maxTypes]float32
 	a.posterior(v, &share)
 	for i := range a.types {
 		w := share[i]
-		if w < .004 {
+		if w == 0 {
 			continue
 		}
 		t := &a.types[i]
 		for q := range 2 {
-			for h := range 24 {
-				m.hour[q][h] += w * t.lnHour[q][h]
+			to, from := &in.hour[q][1], &t.lnHour[q]
+			for h := range to {
+				to[h] += w * from[h]
 			}
 		}
 		for d := range 7 {
-			m.day[d] += w * t.lnDay[d]
+			in.day[1][d] += w * t.lnDay[d]
 		}
 	}
 }
 
 // posterior is the share of belief in each type: Poisson likelihood of observed
 // against expected counts with the person's overall rate left free. Shares below
-// .004 are dropped.
+// tiny are dropped.
 func (a *audience) posterior(v *view, share *[maxTypes]float32) {
 	var o, e [bins]float32
 	for q := range 2 {
-		for b := range 12 {
-			o[q*12+b] = v.hour[q][2*b] + v.hour[q][2*b+1]
-			e[q*12+b] = v.due[q][2*b] + v.due[q][2*b+1]
+		for h := 0; h < 24; h += span {
+			b := (q*24 + h) / span
+			o[b] = v.hour[q][h] + v.hour[q][h+1] + v.hour[q][h+2]
+			e[b] = v.due[q][h] + v.due[q][h+1] + v.due[q][h+2]
 		}
 	}
 	best := float32(-1e30)
@@ -144,7 +135,7 @@ func (a *audience) posterior(v *view, share *[maxTypes]float32) {
 	}
 	rest := kept
 	for i := range a.types {
-		if share[i] < .004*kept {
+		if share[i] < tiny*kept {
 			rest -= share[i]
 			share[i] = 0
 		}
@@ -169,32 +160,42 @@ func dot(a, b *[bins]float32) float32 {
 func (a *audience) pool(in *inputs, out *Curve) {
 	var hour [2][24]float32
 	var day [7]float32
+	a.shares(in, &hour, &day)
+	a.multiply(&hour, &day, out)
+}
+
+// shares are the pooled shares of the hours in each part of the week, and of the days.
+func (a *audience) shares(in *inputs, hour *[2][24]float32, day *[7]float32) {
+	*hour, *day = [2][24]float32{}, [7]float32{}
 	for q := range 2 {
-		w, f := &a.hourPool[q], &in.hour[q]
-		for h := range 24 {
-			var z float32
-			for i := range hourly {
-				z += w[i] * f[i][h]
+		for i := range hourly {
+			w, f := at(a.hourPool[q][i*powers:], in.x), &in.hour[q][i]
+			for h := range f {
+				hour[q][h] += w * f[h]
 			}
-			hour[q][h] = exp(z)
+		}
+		for h := range 24 {
+			hour[q][h] = exp(hour[q][h])
 		}
 		scale(hour[q][:], 1)
 	}
 	for d := range 7 {
-		var z float32
 		for i := range daily {
-			z += a.dayPool[i] * in.day[i][d]
+			day[d] += at(a.dayPool[i*powers:], in.x) * in.day[i][d]
 		}
-		day[d] = exp(z)
+		day[d] = exp(day[d])
 	}
-	a.multiply(&hour, &day, out)
+	scale(day[:], 1)
 }
+
+// at is the polynomial w[0] + w[1] x + w[2] x².
+func at(w []float32, x float32) float32 { return w[0] + x*(w[1]+x*w[2]) }
 
 // multiply spreads day and hour shares over the week, with mean 1.
 func (a *audience) multiply(hour *[2][24]float32, day *[7]float32, out *Curve) {
 	var total float32
 	for d := range 7 {
-		row, h, r := out[d*24:d*24+24], &hour[partOf[d]], a.residue[d*24:d*24+24]
+		row, h, r := (*[24]float32)(out[d*24:]), &hour[partOf[d]], (*[24]float32)(a.residue[d*24:])
 		for i := range row {
 			row[i] = day[d] * h[i] * r[i]
 			total += row[i]

@@ -8,7 +8,8 @@ func (c *Clock) expose(p *Prior, at int64, hour int) {
 	if c.stock[0]+c.stock[1]+c.stock[2] < 1e-6 {
 		return
 	}
-	w := grow(at-c.ref, slowHalf)
+	// One growth for all slices: that of a day on, by when most of it has happened.
+	w := grow(min(at, c.last+day)-c.ref, slowHalf)
 	first, lastHour := floorHour(c.last), floorHour(at)
 	slots := lastHour - first
 	if slots == 0 {

@@ -11,7 +11,7 @@ type History struct {
 
 const (
 	fewPeople = 30   // fewer teach nothing about an audience
-	maxPeople = 4000 // more are thinned out, for time and memory
+	maxPeople = 3000 // more are thinned out, for time and memory
 	folds     = 4
 )
 

@@ -134,39 +134,38 @@ func offer(due, shared float32) float32 {
 	return log32(max(due, 1e-4) / max(shared, 1e-6))
 }
 
-// Refit fits a prior to what was gathered. One that foretells held-out persons
-// worse is not adopted: the prior at hand is returned.
+// Refit fits a prior to what was gathered. What foretells held-out persons worse is
+// not adopted, for local and unzoned clocks separately; if neither is, the prior at
+// hand is returned. Kernel and the weights of Rate stay as they are.
 func (l *Learner) Refit(from *Prior) (*Prior, Report) {
 	next := *from
-	var sum Report
-	var events float64
+	var all Report
+	var moments float64
 	for _, utc := range []bool{false, true} {
 		s := l.study(from, utc)
 		a, r := s.learn()
-		sum.People += r.People
-		if n := float64(len(s.moments)); r.After > 0 {
-			best := min(r.Before, r.After)
-			if r.Adopted {
-				*next.audience(utc) = *a
-			}
-			sum.Before += n * r.Before
-			sum.After += n * best
-			if !r.Adopted && !sum.Adopted {
-				sum.After += n * (r.After - best) // say how bad the rejected one was
-			}
-			sum.Adopted = sum.Adopted || r.Adopted
-			events += n
+		all.People += r.People
+		if r.After == 0 { // too few
+			continue
 		}
+		if r.Adopted {
+			*next.audience(utc) = *a
+			all.Adopted = true
+		}
+		n := float64(len(s.moments))
+		all.Before += n * r.Before
+		all.After += n * r.After
+		moments += n
 	}
-	if events > 0 {
-		sum.Before, sum.After = sum.Before/events, sum.After/events
+	if moments > 0 {
+		all.Before, all.After = all.Before/moments, all.After/moments
 	}
-	if !sum.Adopted {
-		return from, sum
+	if !all.Adopted {
+		return from, all
 	}
 	next.Version++
 	next.prepare()
-	return &next, sum
+	return &next, all
 }
 
 // study is what was gathered of local or of UTC clocks, in an order that does not

@@ -81,19 +81,19 @@ func (e *example) slope(w, grad, hess []float64) {
 	for _, y := range e.y {
 		mass += float64(y)
 	}
-	var mean [hourly]float64
+	var mean [hourly * powers]float64
+	var weighed [24]float64
 	for i := range n {
-		for j := range b {
-			x := float64(e.f[i*b+j])
-			mean[i] += p[j] * x
-			grad[i] += (mass*p[j] - float64(e.y[j])) * x
+		f := e.f[i*b : i*b+b]
+		for j, x := range f {
+			weighed[j] = p[j] * float64(x)
+			mean[i] += weighed[j]
+			grad[i] += (mass*p[j] - float64(e.y[j])) * float64(x)
 		}
-	}
-	for i := range n {
 		for k := range i + 1 {
 			var s float64
-			for j := range b {
-				s += p[j] * float64(e.f[i*b+j]) * float64(e.f[k*b+j])
+			for j, x := range e.f[k*b : k*b+b] {
+				s += weighed[j] * float64(x)
 			}
 			s = mass * (s - mean[i]*mean[k])
 			hess[i*n+k] += s

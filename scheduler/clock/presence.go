@@ -67,7 +67,7 @@ func (c *Clock) lately(k *come, at int64) lately {
 		r := k.typical
 		return k.sum(ln(r), ln(.2+r), ln(.5+r), ln(2+r))
 	}
-	return k.sum(c.recency(k, at))
+	return k.sum(c.recency(k, max(at, c.last)))
 }
 
 // sum weighs the inputs; comeInput lists them for the fit, in the same order.
@@ -99,11 +99,11 @@ func (c *Clock) Rate(p *Prior, at int64) float32 {
 func (c *Clock) Presence(p *Prior, at int64, hour int, n int, out []float32) {
 	var curve Curve
 	c.Curve(p, &curve)
-	c.presence(p, &curve, at, hour, out[:n])
+	c.PresenceOn(p, &curve, at, hour, out[:n])
 }
 
-// presence is Presence with the curve at hand.
-func (c *Clock) presence(p *Prior, curve *Curve, at int64, hour int, out []float32) {
+// PresenceOn is Presence for len(out) hours with the person's curve at hand.
+func (c *Clock) PresenceOn(p *Prior, curve *Curve, at int64, hour int, out []float32) {
 	l := c.lately(&p.come, at)
 	hour = wrap(hour)
 	for i := range out {

@@ -46,9 +46,9 @@ func plain() *Prior {
 			a.curve[h] = 1
 		}
 		for q := range a.hourPool {
-			a.hourPool[q] = [hourly]float32{.5, 0, .5, 0, .5, .1}
+			a.hourPool[q] = [hourly * powers]float32{0: .5, 3: .5, 6: .5, 7: .1}
 		}
-		a.dayPool = [daily]float32{.5, 0, .5, 0, .4, .1}
+		a.dayPool = [daily * powers]float32{0: .5, 3: .5, 6: .4, 7: .1}
 	}
 	p.prepare()
 	return p

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 )
 
 const priorFormat = 1
@@ -43,24 +44,32 @@ func (p *Prior) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	return b, nil
 }
 
-// sane reports whether decoded numbers are what they must be.
+// sane reports whether decoded numbers are what they must be, and counts the shapes.
 func (p *Prior) sane() bool {
 	for j := range p.Kernel.Tau {
-		if p.Kernel.Tau[j] <= 0 || p.Kernel.W[j] < 0 {
+		if p.Kernel.Tau[j] < .01 || p.Kernel.W[j] < 0 {
 			return false
 		}
 	}
-	for _, a := range []*audience{&p.local, &p.utc} {
-		for _, g := range a.curve {
-			if g <= 0 || g > Hours {
-				return false
-			}
+	return p.come.typical > 0 && p.local.sane() && p.utc.sane()
+}
+
+// sane is the same for an audience.
+func (a *audience) sane() bool {
+	for _, g := range a.curve {
+		if g <= 0 || g > Hours {
+			return false
 		}
-		a.count = 0
-		for k := range a.shapes {
-			if sum(a.shift[k][:]) > 0 {
-				a.count = k + 1
-			}
+	}
+	a.count = 0
+	for k := range a.shapes {
+		s := &a.shapes[k]
+		least := min(slices.Min(s.hour[workday][:]), slices.Min(s.hour[weekend][:]), slices.Min(s.day[:]), slices.Min(a.shift[k][:]))
+		if least < 0 {
+			return false
+		}
+		if sum(a.shift[k][:]) > 0 {
+			a.count = k + 1
 		}
 	}
 	return true

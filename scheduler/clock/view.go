@@ -23,10 +23,10 @@ type view struct {
 	day     [7]float32
 	dueDay  [7]float32
 	fresh   [24]float32
-	steady  bool // nothing was expected from mail: the dues are just the shared shares
+	steady  bool // nothing was due from mail: the dues are the shared shares
 	nFresh  float32
 	nPart   [2]float32
-	dueBoth [24]float32 // sum of both parts
+	dueBoth [24]float32 // on any day
 }
 
 // look makes the view of a clock.
