@@ -9,7 +9,7 @@ import (
 const (
 	stateVersion = 1
 	// MaxStateSize is the largest encoding of a State, in bytes.
-	MaxStateSize = 1 + 2*Levels + 5 + 2 + 1 + 3*3 + 2 + 2*3 + 2 + 2 + 2 + 5*topicSlots
+	MaxStateSize = 1 + 2*Levels + 5 + 2 + 1 + 3*3 + 2 + 1 + 2*3 + 2 + 2 + 2 + 5*topicSlots
 )
 
 var errState = errors.New("interest: damaged state")
@@ -28,6 +28,7 @@ func (s *State) AppendBinary(b []byte) []byte {
 		b = append(b, byte(v), byte(v>>8), byte(v>>16))
 	}
 	b = le.AppendUint16(b, s.active)
+	b = append(b, s.usual)
 	for _, v := range [2]float32{s.fast, s.slow} {
 		u := math.Float32bits(v)
 		b = append(b, byte(u>>8), byte(u>>16), byte(u>>24))
@@ -63,12 +64,15 @@ func (s *State) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	r, le := b[1:], binary.LittleEndian
 	r = r[copy(t.open[:], r):]
 	r = r[copy(t.tap[:], r):]
+	if !t.open.sane() || !t.tap.sane() {
+		return nil, errState
+	}
 	t.reads[0], t.reads[1] = read12(r)
 	tail := le.Uint16(r[3:])
 	t.reads[2], t.unsubscribes, t.complaints = tail&readMax, uint8(tail>>12&3), uint8(tail>>14)
 	t.n, t.misses, r = le.Uint16(r[5:]), r[7], r[8:]
 	t.sent, t.resolved, t.read = stamp(read24(r)), stamp(read24(r[3:])), stamp(read24(r[6:]))
-	t.active, r = le.Uint16(r[9:]), r[11:]
+	t.active, t.usual, r = le.Uint16(r[9:]), r[11], r[12:]
 	t.fast, t.slow = math.Float32frombits(read24(r)<<8), math.Float32frombits(read24(r[3:])<<8)
 	if !stock(t.fast) || !stock(t.slow) {
 		return nil, errState
@@ -76,11 +80,25 @@ func (s *State) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	t.exposure, t.tolerance, t.precision, r = halfFrom(le.Uint16(r[6:])), int16(le.Uint16(r[8:])), le.Uint16(r[10:]), r[12:]
 	for i := range t.topics {
 		slot := &t.topics[i]
-		slot.id, slot.mails, slot.reads, slot.foreseen = le.Uint16(r), r[2], r[3], r[4]
+		*slot = topic{id: le.Uint16(r), mails: r[2], reads: r[3], foreseen: r[4]}
+		if slot.reads > slot.mails || slot.foreseen > slot.mails || slot.id == 0 && slot.mails > 0 {
+			return nil, errState
+		}
 		r = r[5:]
 	}
 	*s = t
 	return r, nil
+}
+
+// sane reports whether the belief is one that pack makes, or empty.
+func (c *packed) sane() bool {
+	zeros := 0
+	for _, v := range c {
+		if v == 0 {
+			zeros++
+		}
+	}
+	return zeros == 0 || zeros == Levels
 }
 
 // stock reports whether v can be a fatigue stock.

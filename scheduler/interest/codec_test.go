@@ -134,15 +134,13 @@ func TestPriorRoundTrip(t *testing.T) {
 			t.Fatalf("%d of %d bytes: no error", n, len(b))
 		}
 	}
+	s, m := lived()
 	for i := range b {
-		for _, v := range []byte{0, 0x7f, 0xff} {
-			damaged := bytes.Clone(b)
-			damaged[i] = v
-			var q Prior
-			if q.UnmarshalBinary(damaged) == nil {
-				s, m := lived()
-				checkProbability(t, "Read", s.Read(&q, m))
-			}
+		damaged := bytes.Clone(b)
+		damaged[i] ^= 0x5a
+		var q Prior
+		if q.UnmarshalBinary(damaged) == nil {
+			checkProbability(t, "Read", s.Read(&q, m))
 		}
 	}
 }

@@ -9,10 +9,10 @@
 // counts, clicks, load and the topic of the mail. The filter follows the person,
 // the layer follows the list: its rate, its seasons and its cadence.
 //
-//	Mail ──► State.Read, State.Click          before it is sent
-//	     ──► State.Sent                       it was delivered: pressure rises
-//	     ──► Learner.Observe, State.Resolve   its outcome is known
-//	     Learner.Snapshot ──► Prior           from time to time
+//	Mail ──► State.Foresee                        before it is sent
+//	     ──► State.Evidence, State.Sent           it was delivered: pressure rises
+//	     ──► Learner.ObserveSent, State.Resolve   its outcome is known
+//	     Learner.Snapshot ──► Prior               from time to time
 //
 // The cost of a mail is pressure: two fading stocks of mails sent, measured
 // against the tolerance of the person (x = 1: exactly at tolerance). Pressure

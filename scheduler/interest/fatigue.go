@@ -4,6 +4,7 @@ import "math"
 
 const (
 	secondsPerDay = 24 * 60 * 60
+	weightMax     = 100     // units of pressure of one mail; far beyond sense
 	stockMax      = 1 << 20 // units of pressure; far beyond anything but a mistake
 )
 
@@ -39,14 +40,28 @@ func (s *State) Tolerance(p *Prior) float32 {
 	return p.Fatigue.Tolerance * float32(math.Exp(float64(s.tolerance)/toleranceUnit))
 }
 
-// Sent records that the mail was delivered.
+// Sent records that the mail was delivered. It may be told late: a mail older than
+// the last one adds what is left of it.
 func (s *State) Sent(p *Prior, m Mail) {
-	x := s.Pressure(p, m.At, m.Weight)
+	weight := min(max(m.Weight, 0), weightMax)
+	x := s.Pressure(p, m.At, weight)
 	fast, slow := s.stocks(p, m.At)
-	weight := min(max(m.Weight, 0), 100)
-	s.fast, s.slow = short(min(fast+weight, stockMax)), short(min(slow+weight, stockMax))
+	late := stampOf(m.At).daysTo(s.sent.unix())
+	fast += weight * decay(late, p.Fatigue.Fast)
+	slow += weight * decay(late, p.Fatigue.Slow)
+	s.fast, s.slow = short(min(fast, stockMax)), short(min(slow, stockMax))
+	s.accustom(weight)
 	s.sent = max(s.sent, stampOf(m.At))
 	s.exposure = half(s.exposure + p.Leaving.Unsubscribe*growth(p.Leaving.UnsubscribeSlope, x))
+}
+
+// accustom moves the usual weight of a mail an eighth of the way.
+func (s *State) accustom(weight float32) {
+	usual := weight * usualUnit
+	if s.usual != 0 {
+		usual = float32(s.usual)*7/8 + usual/8
+	}
+	s.usual = uint8(min(max(usual+0.5, 1), math.MaxUint8))
 }
 
 // pressureAt is the pressure at which a mail was sent; 0: no longer known, since
@@ -56,35 +71,6 @@ func (s *State) pressureAt(p *Prior, m Mail) float32 {
 		return m.Pressure
 	}
 	return s.Pressure(p, m.At, 0)
-}
-
-// short keeps the 16 bits of a positive number that three bytes hold besides its
-// exponent: stocks err by less than 1 in 100,000.
-func short(v float32) float32 {
-	return math.Float32frombits((math.Float32bits(v) + 0x7f) &^ 0xff)
-}
-
-// half is the nearest number that two bytes hold: 11 bits besides an exponent of
-// five, between 2^-23 and 256. Zero stays zero.
-func half(v float32) float32 { return halfFrom(halfOf(v)) }
-
-const halfBias = (127 - 24) << 11
-
-func halfOf(v float32) uint16 {
-	bits := int32((math.Float32bits(max(v, 0))+1<<11)>>12) - halfBias
-	return uint16(min(max(bits, 0), math.MaxUint16))
-}
-
-func halfFrom(u uint16) float32 {
-	if u == 0 {
-		return 0
-	}
-	return math.Float32frombits((uint32(u) + halfBias) << 12)
-}
-
-// growth is exp(slope x), bounded so that an absurd pressure stays a number.
-func growth(slope, x float32) float32 {
-	return float32(math.Exp(min(float64(slope*x), 20)))
 }
 
 // temper moves the tolerance one Newton step after a mail sent at pressure x was
@@ -108,31 +94,3 @@ func (s *State) temper(p *Prior, x float32, foreseen float32, read bool) {
 	s.tolerance = int16(math.Round(min(max(z*toleranceUnit, -32767), 32767)))
 	s.precision = uint16(min((precision-float64(p.Fatigue.Precision))*precisionUnit, 65535))
 }
-
-// Leave gives the hazards that one more mail at pressure x makes the person
-// unsubscribe or complain. Somebody who has borne many mails without leaving is
-// less likely to leave at the next; somebody who no longer reads is likelier.
-func (s *State) Leave(p *Prior, at int64, x float32) (unsubscribe, complaint float64) {
-	l := &p.Leaving
-	alive := s.Alive(p, at)
-	lapsed := 1 - alive
-	z := s.frailty(p)
-	u := float64(l.Unsubscribe*growth(l.UnsubscribeSlope, x)) * z * (1 + float64(l.UnsubscribeLapse)*lapsed)
-	c := float64(l.Complaint*growth(l.ComplaintSlope, x)) * z * (1 + float64(l.ComplaintLapse)*lapsed)
-	return min(u, 1), min(c, 1)
-}
-
-// frailty is the posterior mean of the person's factor on the hazards: a gamma
-// of shape Frailty, the departures seen and the exposure survived.
-func (s *State) frailty(p *Prior) float64 {
-	a := float64(p.Leaving.Frailty)
-	events := float64(s.unsubscribes) + float64(s.complaints)*float64(p.Leaving.Grudge)
-	return (a + events) / (a + float64(s.exposure))
-}
-
-// Unsubscribed records that the person left; it raises the hazards should the
-// person ever come back.
-func (s *State) Unsubscribed(at int64) { s.unsubscribes = min(s.unsubscribes+1, 3) }
-
-// Complained records that the person reported a mail as spam.
-func (s *State) Complained(at int64) { s.complaints = min(s.complaints+1, 3) }

@@ -16,6 +16,7 @@ type Filter struct {
 	DriftDay  float32         // the same per day since the mail resolved before
 	Fade      float32         // chance per resolved mail to move one more level down
 	Lapse     float32         // chance per resolved mail to fall to the lowest level for good
+	Echo      float32         // days between two mails at which the second says half as much as alone
 	Revive    float32         // share per day, at first, of the way back to Start
 	ReviveCap float32         // the most that one silence can go of that way
 }
@@ -81,6 +82,15 @@ func (f *Filter) revived(days float64) float32 {
 	return f.ReviveCap * r / (1 + r)
 }
 
+// news is the weight of an outcome days after the one before, nothing for the
+// first: what befalls one of several mails of an hour befalls all of them.
+func (f *Filter) news(days float64) float32 {
+	return max(float32(days)/(float32(days)+f.Echo), newsLeast)
+}
+
+// newsLeast is the weight of a mail delivered along with another.
+const newsLeast = 0.05
+
 // learn conditions the belief on an outcome and returns how likely it was to
 // happen. A mail that was not read counts only with the chance, weight, that
 // reading would have been seen; a reading counts only with the chance, weight,
@@ -103,7 +113,6 @@ func (b *belief) learn(p *[Levels]float32, happened bool, weight float32) (mean 
 func (b *belief) move(f *Filter, days float64) {
 	hop := min(f.Drift+f.DriftDay*float32(days), 0.25)
 	down := hop + f.Fade
-	prev := b[0]
 	stay := 1 - f.Lapse
 	prev, up, fall := b[0], stay*hop, stay*down
 	b[0] += down*b[1] - hop*b[0]

@@ -4,7 +4,8 @@ import "math"
 
 // step is one resolved mail as a filter sees it.
 type step struct {
-	days     float32 // since the resolved mail before; 0: the first
+	at       float32 // days since the first
+	days     float32 // since the one before; 0: the first
 	happened bool
 }
 
@@ -16,27 +17,27 @@ const (
 
 // fitFilter searches the filter under which the sequences, one of each person,
 // are likeliest: expectation maximisation for Start, a pattern search for the rest.
-func fitFilter(people [][]step, f Filter) Filter {
+func fitFilter(people [][]step, f Filter, wait float32) Filter {
 	prior, stride := f.Start, float32(1.8)
 	for range fitRounds {
 		for range 3 {
 			f = fitStart(people, f, &prior)
 		}
-		f = search(people, f, stride)
+		f = search(people, f, wait, stride)
 		stride = 1 + (stride-1)*0.75
 	}
 	return fitStart(people, f, &prior)
 }
 
 // search tries each number of the filter a factor up and down and keeps what helps.
-func search(people [][]step, f Filter, stride float32) Filter {
-	best := likelihood(people, &f)
+func search(people [][]step, f Filter, wait, stride float32) Filter {
+	best := likelihood(people, &f, wait)
 	for i := range fitted {
 		for _, factor := range [2]float32{stride, 1 / stride} {
 			g := f
 			v := fitted[i].of(&g)
 			*v = min(max(*v*factor, fitted[i].least), fitted[i].most)
-			if l := likelihood(people, &g); l > best+fitGain {
+			if l := likelihood(people, &g, wait); l > best+fitGain {
 				f, best = g, l
 				break
 			}
@@ -57,35 +58,53 @@ var fitted = [...]struct {
 	{func(f *Filter) *float32 { return &f.DriftDay }, 1e-5, 0.05},
 	{func(f *Filter) *float32 { return &f.Revive }, 1e-5, 0.1},
 	{func(f *Filter) *float32 { return &f.ReviveCap }, 0.01, 1},
-	{func(f *Filter) *float32 { return &f.Low }, -4, -9},
+	{func(f *Filter) *float32 { return &f.Low }, -9, -4},
 }
 
-// likelihood is the log probability of all outcomes, each foreseen from those before.
-func likelihood(people [][]step, f *Filter) (sum float64) {
+// likelihood is the log probability of all outcomes, each foreseen from those that
+// were known wait days or longer when its mail was sent.
+func likelihood(people [][]step, f *Filter, wait float32) (sum float64) {
 	g := f.grid()
 	for _, steps := range people {
-		b := belief(f.Start)
+		b, known := belief(f.Start), 0
 		product := 1.0
 		for i, s := range steps {
-			if i > 0 {
-				b.move(f, float64(s.days))
-				b.revive(f, float64(s.days))
+			for ; known < i && steps[known].at+wait <= s.at; known++ {
+				b.revive(f, float64(steps[known].days))
+				b.move(f, float64(steps[known].days))
+				b.learn(&g.p, steps[known].happened, f.weigh(steps, known))
 			}
-			mean := b.mean(&g.p)
-			b.learn(&g.p, s.happened, 1)
-			if s.happened {
-				product *= float64(mean)
-			} else {
-				product *= 1 - float64(mean)
+			p := foreseen(b, f, &g, steps, known, s.at)
+			if !s.happened {
+				p = 1 - p
 			}
+			product *= p
 			if product < 1e-200 {
 				sum += math.Log(product)
 				product = 1
 			}
 		}
-		sum += math.Log(max(product, 1e-300))
+		sum += math.Log(product)
 	}
 	return sum
+}
+
+// weigh is the weight of one outcome as State.Resolve has it.
+func (f *Filter) weigh(steps []step, i int) float32 {
+	if i == 0 {
+		return 1
+	}
+	return f.news(float64(steps[i].days))
+}
+
+// foreseen is the chance of the outcome at a moment when known steps are known.
+func foreseen(b belief, f *Filter, g *grid, steps []step, known int, at float32) float64 {
+	if known > 0 {
+		days := float64(at - steps[known-1].at)
+		b.revive(f, days)
+		b.move(f, days)
+	}
+	return bound(b.mean(&g.p))
 }
 
 // fitStart is one step of expectation maximisation for the belief about a new person.
@@ -123,11 +142,12 @@ func (f *Filter) backward(g *grid, steps []step) (b belief) {
 		b[k] = 1
 	}
 	for i := len(steps) - 1; i >= 0; i-- {
+		weight := f.weigh(steps, i)
 		for k := range b {
 			if steps[i].happened {
-				b[k] *= g.p[k]
+				b[k] *= 1 - weight + weight*g.p[k]
 			} else {
-				b[k] *= 1 - g.p[k]
+				b[k] *= 1 - weight*g.p[k]
 			}
 		}
 		if i > 0 {
@@ -138,16 +158,8 @@ func (f *Filter) backward(g *grid, steps []step) (b belief) {
 	return b
 }
 
-// unmove is the transpose of revive after move.
+// unmove is the transpose of move after revive.
 func (b *belief) unmove(f *Filter, days float64) {
-	share := f.revived(days)
-	start := float32(0)
-	for k := range b {
-		start += f.Start[k] * b[k]
-	}
-	for k := range b {
-		b[k] += share * (start - b[k])
-	}
 	for k := 1; k < Levels; k++ {
 		b[k] += f.Lapse * (b[0] - b[k])
 	}
@@ -162,9 +174,18 @@ func (b *belief) unmove(f *Filter, days float64) {
 			b[k] += down * (old[k-1] - old[k])
 		}
 	}
+	start := float32(0)
+	for k := range b {
+		start += f.Start[k] * b[k]
+	}
+	share := f.revived(days)
+	for k := range b {
+		b[k] += share * (start - b[k])
+	}
 }
 
-// sequences are what a filter for happened sees of the people; of very many people a fixed part, since a dozen numbers need no more.
+// sequences are what a filter for happened sees of the people; of very many people
+// a fixed part, since a dozen numbers need no more.
 func sequences(people []History, happened func(Outcome) bool, most int) (all [][]step) {
 	rows := 0
 	for _, h := range people {
@@ -180,6 +201,7 @@ func sequences(people []History, happened func(Outcome) bool, most int) (all [][
 			steps[j].happened = happened(o)
 			if j > 0 {
 				steps[j].days = float32(o.At-h[j-1].At) / secondsPerDay
+				steps[j].at = float32(o.At-h[0].At) / secondsPerDay
 			}
 		}
 		all = append(all, steps)

@@ -28,8 +28,7 @@ func (p *Prior) deriveFuture() {
 // Future is the number of readings expected within the next 26 weeks if mails
 // keep coming as often as lately, at least one a month.
 func (s *State) Future(p *Prior, at int64) (reads float64) {
-	_, slow := s.stocks(p, at)
-	mails := max(float64(slow)/float64(p.Fatigue.Slow)*7*futureWeeks, futureWeeks/4)
+	mails := max(s.Pace(p, at)*futureWeeks, futureWeeks/4)
 	b := s.belief(p, at)
 	scale := min(max(math.Log2(mails), 0), futures-1)
 	row := min(int(scale), futures-2)
@@ -38,4 +37,13 @@ func (s *State) Future(p *Prior, at int64) (reads float64) {
 	// Between two horizons the readings grow about linearly with the mails.
 	share := (mails - float64(int(1)<<row)) / float64(int(1)<<row)
 	return lower + (upper-lower)*min(max(share, 0), 1)
+}
+
+// Pace is the number of mails a week that came of late.
+func (s *State) Pace(p *Prior, at int64) float64 {
+	if s.usual == 0 {
+		return 0
+	}
+	_, slow := s.stocks(p, at)
+	return float64(slow/p.Fatigue.Slow) * 7 * usualUnit / float64(s.usual)
 }

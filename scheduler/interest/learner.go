@@ -1,5 +1,7 @@
 package interest
 
+import "math"
+
 // Learner learns the weights of the logistic layer online, from the outcomes of
 // one list. It is not safe for concurrent use; what it publishes is.
 type Learner struct {
@@ -9,6 +11,8 @@ type Learner struct {
 	campaigns [lucks]uint32
 	used      [lucks]int // observation at which each campaign was last met
 	observed  int
+
+	readLoss, tapLoss float64 // summed log-loss of all outcomes, each before it was learned
 }
 
 // NewLearner starts from the weights of a prior.
@@ -20,8 +24,23 @@ func NewLearner(from *Prior) *Learner {
 }
 
 // Observe takes in the outcome of one delivered mail; s must not have resolved it
-// yet.
+// yet. Where other mails of the person were resolved since it was sent, s knows
+// more now than when the outcome was foreseen, and a Learner that sees too much
+// trusts too much: keep the Evidence of the sending and use ObserveSent.
 func (l *Learner) Observe(s *State, m Mail, read, clicked bool) {
+	var in inputs
+	s.inputs(&l.prior, m, &in)
+	l.observe(&in, m, read, clicked)
+}
+
+// ObserveSent takes in the outcome of a mail from the evidence that its sending
+// rested on.
+func (l *Learner) ObserveSent(e Evidence, m Mail, read, clicked bool) {
+	in := e.inputs()
+	l.observe(&in, m, read, clicked)
+}
+
+func (l *Learner) observe(in *inputs, m Mail, read, clicked bool) {
 	if l.at != 0 && m.At > l.at {
 		days := float64(m.At-l.at) / secondsPerDay
 		l.read.age(&l.prior.Reading, days)
@@ -30,10 +49,8 @@ func (l *Learner) Observe(s *State, m Mail, read, clicked bool) {
 	l.at = max(l.at, m.At)
 	l.observed++
 	luck := l.luck(m.Campaign)
-	var in inputs
-	s.inputs(&l.prior, m, &in)
-	l.read.learn(&in, luck, read)
-	l.tap.learn(&in, luck, clicked)
+	l.readLoss += l.read.learn(in, luck, read)
+	l.tapLoss += l.tap.learn(in, luck, clicked)
 }
 
 // luck is the coordinate of a campaign's luck, -1 if it has none. A new campaign
@@ -118,8 +135,9 @@ func (k *kalman) age(l *Layer, days float64) {
 	}
 }
 
-// learn takes one step of the extended Kalman filter.
-func (k *kalman) learn(in *inputs, luck int, happened bool) {
+// learn takes one step of the extended Kalman filter and returns the log-loss of
+// what was foreseen.
+func (k *kalman) learn(in *inputs, luck int, happened bool) (loss float64) {
 	var x, gain [coordinates]float64
 	copy(x[:], in[:])
 	if luck >= 0 {
@@ -136,9 +154,9 @@ func (k *kalman) learn(in *inputs, luck int, happened bool) {
 	}
 	p := sigmoid(z)
 	information := max(p*(1-p), 1e-5)
-	miss := -p
+	miss, likely := -p, 1-p
 	if happened {
-		miss = 1 - p
+		miss, likely = 1-p, p
 	}
 	scale := 1 / (1 + information*spread)
 	for i := range x {
@@ -149,6 +167,7 @@ func (k *kalman) learn(in *inputs, luck int, happened bool) {
 			row[j] -= pull * gain[j]
 		}
 	}
+	return -math.Log(max(likely, 1e-9))
 }
 
 // signs are the directions of the inputs: whoever reads must not be foreseen to

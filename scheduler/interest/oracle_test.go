@@ -57,6 +57,10 @@ func (o *oracle) resolve(days, lift float64, read bool, weight float64) {
 			next[to] += b[from] * o.transition(from, to, days)
 		}
 	}
+	if !o.first {
+		weight *= math.Max(days/(days+float64(o.f.Echo)), newsLeast)
+	}
+	o.first = false
 	predicted := 0.0
 	for k, v := range next {
 		predicted += v * o.p(k, lift)
@@ -169,6 +173,22 @@ func directPressure(p *Prior, sends []Mail, at int64, extra float32) (x float64)
 		x += stock / (float64(p.Fatigue.Tolerance) * tau / 7) / 2
 	}
 	return x
+}
+
+// A delivery told late counts like one told in time.
+func TestSentOutOfOrder(t *testing.T) {
+	p := BuiltIn()
+	a := Mail{At: 1600000000, Weight: 1}
+	b := Mail{At: a.At + 3*secondsPerDay, Weight: 0.6}
+	var inOrder, late State
+	inOrder.Sent(p, a)
+	inOrder.Sent(p, b)
+	late.Sent(p, b)
+	late.Sent(p, a)
+	at := b.At + secondsPerDay
+	if x, y := inOrder.Pressure(p, at, 0), late.Pressure(p, at, 0); math.Abs(float64(x-y)) > 1e-4 {
+		t.Errorf("pressure %v in order, %v told late", x, y)
+	}
 }
 
 // Sent at exactly the tolerated pace for long, a person is at x = 1.

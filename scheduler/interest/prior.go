@@ -11,15 +11,16 @@ type Prior struct {
 	Tap     Filter // clicking
 	Reading Layer
 	Tapping Layer
+	Delay   Delay
 	Fatigue Fatigue
 	Leaving Leaving
 
 	open, tap grid
-	alive     [Levels]float32 // share of interest at each level that is not lapsed
-	future    [futures][Levels]float32
-	startRead float32
-	startTap  float32
-	reach     float64 // log of Fatigue.Reach
+	alive     [Levels]float32          // share of interest at each level that is not lapsed
+	future    [futures][Levels]float32 // readings of the next 1, 2, 4, .. mails by level
+	startRead float32                  // chance that a newcomer reads
+	startTap  float32                  // and clicks
+	reach     float64                  // log of Fatigue.Reach
 }
 
 // Fatigue is the shape of the answer to pressure.
@@ -30,7 +31,7 @@ type Fatigue struct {
 	Reach      float32 // a person's tolerance stays within Tolerance / and * Reach
 	Half       float32 // pressure at which openness is one half
 	Power      float32 // steepness: openness = 1 / (1 + (x/Half)^Power)
-	Measured   bool    // whether Tolerance and Half come from randomised caps, not from us
+	Measured   bool    // whether Tolerance and Power come from randomised caps, not from us
 }
 
 // Leaving holds the hazards of one more delivered mail. The numbers of BuiltIn
@@ -46,11 +47,32 @@ type Leaving struct {
 // lapsed is the chance of reading at which half of the interest counts as lost.
 const lapsed = 0.03
 
-// delay is the share of a mail's readings that happen within hours, relative to a
-// week: a mixture of three waits (decision model 4.1).
-func delay(hours float64) float64 {
-	g := 1 - 0.33*math.Exp(-hours/0.6) - 0.42*math.Exp(-hours/9) - 0.25*math.Exp(-hours/72)
-	return min(max(g/0.9757, 0), 1)
+// Delay is how long after the delivery a mail is read if it is read at all: a
+// mixture of exponential waits (decision model 4.1).
+type Delay struct {
+	Share [3]float32 // of the readings; they sum to 1
+	Hours [3]float32 // mean wait
+}
+
+// By is the share of a week's readings that have happened within hours.
+func (d *Delay) By(hours float64) float64 {
+	const weekHours = 7 * 24
+	return min(d.share(max(hours, 0))/d.share(weekHours), 1)
+}
+
+func (d *Delay) share(hours float64) (sum float64) {
+	for i, share := range d.Share {
+		sum += float64(share) * (1 - math.Exp(-hours/float64(d.Hours[i])))
+	}
+	return sum
+}
+
+// With is the prior with other fatigue and hazards, such as those a tenant sets.
+func (p *Prior) With(f Fatigue, l Leaving) *Prior {
+	q := *p
+	q.Version++
+	q.Fatigue, q.Leaving = f, l
+	return q.derive()
 }
 
 // derive fills what follows from the exported fields.
@@ -81,4 +103,14 @@ func (p *Prior) burden(x float32) float32 {
 		return r * r
 	}
 	return float32(math.Pow(float64(r), float64(p.Fatigue.Power)))
+}
+
+// OpennessSlope is the derivative of Openness at pressure x: never positive. One
+// more unit of pressure costs that much of all that is to come.
+func (p *Prior) OpennessSlope(x float32) float32 {
+	if x <= 0 {
+		return 0
+	}
+	b := p.burden(x)
+	return -p.Fatigue.Power * b / (x * (1 + b) * (1 + b))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"math"
 )
 
 const priorVersion = 1
@@ -16,16 +15,14 @@ type wire struct {
 	Version          uint32
 	Open, Tap        Filter
 	Reading, Tapping Layer
-	Fatigue          struct {
-		Fast, Slow, Tolerance, Precision, Reach, Half, Power float32
-		Measured                                             bool
-	}
-	Leaving Leaving
+	Delay            Delay
+	Fatigue          Fatigue
+	Leaving          Leaving
 }
 
-// AppendBinary appends the encoding of the prior, about a kilobyte.
+// AppendBinary appends the encoding of the prior, less than a kilobyte.
 func (p *Prior) AppendBinary(b []byte) ([]byte, error) {
-	w := wire{Version: p.Version, Open: p.Open, Tap: p.Tap, Reading: p.Reading, Tapping: p.Tapping, Fatigue: p.Fatigue, Leaving: p.Leaving}
+	w := wire{Version: p.Version, Open: p.Open, Tap: p.Tap, Reading: p.Reading, Tapping: p.Tapping, Delay: p.Delay, Fatigue: p.Fatigue, Leaving: p.Leaving}
 	return binary.Append(append(b, priorVersion), binary.LittleEndian, &w)
 }
 
@@ -38,7 +35,7 @@ func (p *Prior) UnmarshalBinary(b []byte) error {
 	if err := binary.Read(bytes.NewReader(b[1:]), binary.LittleEndian, &w); err != nil {
 		return errPrior
 	}
-	q := Prior{Version: w.Version, Open: w.Open, Tap: w.Tap, Reading: w.Reading, Tapping: w.Tapping, Fatigue: w.Fatigue, Leaving: w.Leaving}
+	q := Prior{Version: w.Version, Open: w.Open, Tap: w.Tap, Reading: w.Reading, Tapping: w.Tapping, Delay: w.Delay, Fatigue: w.Fatigue, Leaving: w.Leaving}
 	if !q.sane() {
 		return errPrior
 	}
@@ -47,14 +44,42 @@ func (p *Prior) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// sane reports whether all derived numbers are finite.
+// sane reports whether the prior can be computed with.
 func (p *Prior) sane() bool {
-	finite := func(v float32) bool { return !math.IsNaN(float64(v)) && math.Abs(float64(v)) < 1e6 }
-	for i := range Inputs {
-		if !finite(p.Reading.Weights[i]) || !finite(p.Tapping.Weights[i]) {
+	f, l := &p.Fatigue, &p.Leaving
+	return p.Open.sane() && p.Tap.sane() && p.Reading.sane() && p.Tapping.sane() &&
+		p.Delay.sane() &&
+		within(1e-3, 1e6, f.Fast, f.Slow, f.Tolerance, f.Reach, f.Half, f.Power, l.Frailty) &&
+		within(0, 1e6, f.Precision, l.Unsubscribe, l.Complaint, l.UnsubscribeSlope, l.ComplaintSlope,
+			l.UnsubscribeLapse, l.ComplaintLapse, l.Grudge)
+}
+
+func (f *Filter) sane() bool {
+	sum := float32(0)
+	for _, v := range f.Start {
+		sum += v
+	}
+	return within(0, 1, f.Start[:]...) && within(0.99, 1.01, sum) &&
+		within(-20, 20, f.Low) && within(0.01, 2, f.Step) && within(0, 1000, f.Echo) &&
+		within(0, 0.25, f.Drift, f.DriftDay, f.Fade, f.Lapse) && within(0, 1, f.Revive, f.ReviveCap)
+}
+
+func (l *Layer) sane() bool {
+	return within(-100, 100, l.Weights[:]...) && within(0, 100, l.Variance[:]...) &&
+		within(0, 1, l.Noise[:]...) && within(0, 100, l.Luck)
+}
+
+func (d *Delay) sane() bool {
+	return within(0, 1, d.Share[:]...) && within(1e-3, 1e6, d.Hours[:]...) &&
+		within(0.99, 1.01, d.Share[0]+d.Share[1]+d.Share[2])
+}
+
+// within reports whether all values lie between least and most; NaN does not.
+func within(least, most float32, values ...float32) bool {
+	for _, v := range values {
+		if !(v >= least && v <= most) {
 			return false
 		}
 	}
-	return finite(p.Open.Low) && finite(p.Tap.Low) && p.Open.Step > 0 && p.Tap.Step > 0 &&
-		p.Fatigue.Fast > 0 && p.Fatigue.Slow > 0 && p.Fatigue.Tolerance > 0 && p.Fatigue.Half > 0
+	return true
 }

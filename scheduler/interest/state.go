@@ -16,6 +16,7 @@ type State struct {
 	sent, resolved, read stamp  // last delivery, last mail resolved, last reading
 	active               uint16 // last day seen alive elsewhere, since 2000
 
+	usual      uint8   // running mean of the weight of mails sent, in usualUnit; 0: none
 	fast, slow float32 // fatigue stocks at the last delivery, units of pressure
 	exposure   float32 // hazard of unsubscribing survived so far
 	tolerance  int16   // log tolerance over the prior's, in toleranceUnit
@@ -28,6 +29,7 @@ const (
 	readUnit      = 64
 	readMax       = 1<<12 - 1
 	countUnit     = 64
+	usualUnit     = 200
 	toleranceUnit = 8192
 	precisionUnit = 256
 )
@@ -45,6 +47,8 @@ const (
 func stampOf(at int64) stamp {
 	return stamp(min(max((at-stampStart)/stampStep, 1), stampMax))
 }
+
+func (t stamp) unix() int64 { return stampStart + int64(t)*stampStep }
 
 // daysTo is the time from the stamp to the moment; 0 from never or a later one.
 func (t stamp) daysTo(at int64) float64 {
@@ -99,24 +103,29 @@ func (s *State) filter(p *Prior, m Mail, read, clicked bool, weight float32) (fo
 	days := s.resolved.daysTo(m.At)
 	b := s.belief(p, m.At)
 	b.move(&p.Open, days)
+	openWeight, tapWeight := weight, weight
+	if s.resolved != 0 {
+		openWeight *= p.Open.news(days)
+		tapWeight *= p.Tap.news(days)
+	}
 	favour := s.favour(m.Topic)
 	if m.Level != 0 {
 		favour *= float32(math.Exp(float64(m.Level)))
 	}
 	if favour == 1 {
-		foreseen = b.learn(&p.open.p, read, weight)
+		foreseen = b.learn(&p.open.p, read, openWeight)
 		plain = foreseen
 	} else {
 		plain = b.mean(&p.open.p)
 		at := p.open.lift(favour)
-		foreseen = b.learn(&at, read, weight)
+		foreseen = b.learn(&at, read, openWeight)
 	}
 	s.open = b.pack()
 
 	c := s.tap.unpack(&p.Tap.Start)
 	c.revive(&p.Tap, days)
 	c.move(&p.Tap, days)
-	c.learn(&p.tap.p, clicked, weight)
+	c.learn(&p.tap.p, clicked, tapWeight)
 	s.tap = c.pack()
 	return foreseen, plain
 }
@@ -136,7 +145,10 @@ func (s *State) count(read bool, weight float64) {
 		}
 		s.reads[i] = uint16(min(v+up, readMax))
 	}
-	s.n = uint16(min(float64(s.n)+math.Round(weight*countUnit), math.MaxUint16))
+	if s.n > math.MaxUint16-countUnit {
+		s.n -= seen / 2 * countUnit // beyond a thousand mails the number only keeps the dither going
+	}
+	s.n += uint16(math.Round(weight * countUnit))
 	switch {
 	case read:
 		s.misses = 0
@@ -157,7 +169,7 @@ func (s *State) dither() float32 {
 func (s *State) Provisional(p *Prior, age float64, k int) State {
 	t := *s
 	k = min(max(k, 0), 64)
-	f := float32(delay(age))
+	f := float32(p.Delay.By(age))
 	if k == 0 || f == 0 {
 		return t
 	}
@@ -170,6 +182,10 @@ func (s *State) Provisional(p *Prior, age float64, k int) State {
 	return t
 }
 
+// visitOdds is how likely somebody without any interest left is to be seen alive,
+// relative to somebody full of it; our guess.
+const visitOdds = 0.25
+
 // Active records that the person was seen alive elsewhere, on the site or by a
 // click in an old mail. It only ever revives interest, once a day.
 func (s *State) Active(p *Prior, at int64) {
@@ -178,9 +194,9 @@ func (s *State) Active(p *Prior, at int64) {
 		return
 	}
 	s.active = day
-	b := s.belief(p, at)
+	b := s.open.unpack(&p.Open.Start)
 	for k := range b {
-		b[k] *= p.alive[k] + 0.25
+		b[k] *= p.alive[k] + visitOdds
 	}
 	s.open = b.pack()
 }

@@ -30,10 +30,11 @@ func topicID(t uint32) uint16 {
 // deviation is how far a topic's log-odds lie from those of all the person's
 // topics together, shrunk to 0 where little was seen.
 func (s *State) deviation(t uint32) float64 {
-	if t == 0 {
+	favour := s.favour(t)
+	if favour == 1 {
 		return 0
 	}
-	return math.Log(float64(s.favour(t)))
+	return math.Log(float64(favour))
 }
 
 // favour is the factor on the odds of reading that a topic has with the person,
@@ -57,13 +58,13 @@ func (s *State) favour(t uint32) float32 {
 	return own.favour(&all)
 }
 
-// topicSum is the evidence of some topics, in mails.
-type topicSum struct{ mails, reads, foreseen float32 }
+// topicSum is the evidence of some topics, in topicUnit.
+type topicSum struct{ mails, reads, foreseen uint32 }
 
 func (t *topicSum) add(slot *topic) {
-	t.mails += float32(slot.mails) / topicUnit
-	t.reads += float32(slot.reads) / topicUnit
-	t.foreseen += float32(slot.foreseen) / topicUnit
+	t.mails += uint32(slot.mails)
+	t.reads += uint32(slot.reads)
+	t.foreseen += uint32(slot.foreseen)
 }
 
 // favour is the odds ratio of reading these mails against q, the share foreseen.
@@ -72,14 +73,14 @@ func (t *topicSum) add(slot *topic) {
 // foreseen says little of somebody who reads a half, but much of one who hardly
 // reads.
 func (t *topicSum) favour(all *topicSum) float32 {
-	missed := t.mails - t.foreseen
-	missed *= all.foreseen * max(all.mails-all.reads, 0)
-	foreseen := t.foreseen * all.reads * (all.mails - all.foreseen)
-	if foreseen+missed <= 0 {
+	missed := float32((t.mails - t.foreseen) * all.foreseen * (all.mails - all.reads))
+	foreseen := float32(t.foreseen * all.reads * (all.mails - all.foreseen))
+	if foreseen+missed == 0 {
 		return 1
 	}
 	q := foreseen / (foreseen + missed)
-	return (t.reads*(1-q) + topicShrink) / (max(t.mails-t.reads, 0)*q + topicShrink)
+	const shrink = topicShrink * topicUnit
+	return (float32(t.reads)*(1-q) + shrink) / (float32(t.mails-t.reads)*q + shrink)
 }
 
 // noteTopic adds one outcome to the topic's slot; foreseen is the chance of
@@ -90,12 +91,12 @@ func (s *State) noteTopic(t uint32, foreseen float32, read bool, weight float32)
 		return
 	}
 	slot, up := s.slot(id), s.dither()
-	read1 := float32(0)
+	gain := float32(0)
 	if read {
-		read1 = weight
+		gain = weight
 	}
 	slot.mails = topicCount(slot.mails, weight, weight, up)
-	slot.reads = topicCount(slot.reads, weight, read1, up)
+	slot.reads = topicCount(slot.reads, weight, gain, up)
 	slot.foreseen = min(topicCount(slot.foreseen, weight, foreseen*weight, up), slot.mails)
 }
 
