@@ -36,6 +36,7 @@ type mail struct {
 	bulk   bool
 	vital  bool // transactional: an unsubscribe does not stop it
 	look   bool // to be planned in this turn
+	fresh  bool // was planned in this turn: Engine.plans has the plan in the same place
 	shown  bool // a hold was told, until due and for reason
 	reason scheduler.Reason
 }
@@ -55,6 +56,16 @@ func (q *queue) look() {
 		if m := &q.mails[i]; m.bulk && n < maxItems {
 			m.look = true
 			n++
+		}
+	}
+}
+
+// lookOthers is look for all but those that have been planned in this turn.
+func (q *queue) lookOthers() {
+	q.look()
+	for i := range q.mails {
+		if m := &q.mails[i]; m.fresh {
+			m.look = false
 		}
 	}
 }

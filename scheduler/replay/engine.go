@@ -20,7 +20,7 @@ type Rules struct {
 	Sees    scheduler.Sees
 	MaxDrop float64          // share of an hour's bulk that policy may drop, what is beyond it is held; 0: all
 	Model   *scheduler.Model // nil: the built-in one
-	Learn   bool             // the model follows the outcomes of the tenant's mail
+	Learn   bool             // what is foreseen of readers follows the outcomes of the tenant's mail, as in the gateway
 }
 
 // Message is one delivery to plan.
@@ -159,15 +159,18 @@ func (e *Engine) Message(m Message, yield func(Decision)) {
 	e.arrive(m.At, yield)
 	b := e.box(m.Box)
 	b.known(m.Tenant)
+	if m.Bulk {
+		e.tenants[m.Tenant-1].drops.planned(e.now)
+	}
 	i := e.enqueue(b)
 	q := b.waits
 	q.items[i] = m.Item
 	q.items[i].Accepted = e.now
 	q.mails[i] = mail{name: m.Name, due: e.nowNano, tenant: m.Tenant, sees: m.Sees, bulk: m.Bulk, vital: m.Vital, look: true}
 	q.lookRivals()
+	e.decide(m.Box, b, yield) // most leave as they come, or let others be
 	if m.Bulk {
-		e.tenants[m.Tenant-1].drops.planned(e.now)
-		q.look()
+		q.lookOthers()
 	}
 	e.turn(m.Box, b, yield)
 	e.until(e.nowNano, yield)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"tidepost/scheduler"
 )
@@ -110,7 +111,7 @@ func TestCapsHold(t *testing.T) {
 func capsHold(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := &story{t: t}
-	only := scheduler.Arm(seed % 6)
+	only := []scheduler.Arm{scheduler.ArmModel, scheduler.ArmControl, scheduler.ArmRandom, scheduler.ArmFixedHour, scheduler.ArmHistogram}[seed%5]
 	policy := scheduler.Policy{MaxHold: 96 * time.Hour, MinGap: 6 * time.Hour, WeeklyCap: 3, DropAtLimit: true, Salt: seed, Only: &only, Live: true}
 	acme := s.Tenant(Rules{Policy: policy, MaxDrop: 0.05 * float64(seed%2)})
 	for i := range 50 {
@@ -168,4 +169,80 @@ func windowEnd(all []Decision, x Box, at time.Time) bool {
 	return slices.ContainsFunc(all, func(d Decision) bool {
 		return d.Box == x && d.At.Equal(at) && d.Plan.Reason == scheduler.WindowEnd
 	})
+}
+
+// A mailbox takes about a kilobyte, whatever has happened to it.
+func TestMailboxesAreSmall(t *testing.T) {
+	if size := unsafe.Sizeof(box{}); size > 1100 {
+		t.Errorf("a mailbox takes %d bytes", size)
+	}
+}
+
+// What the heap gives back is what a plain search finds.
+func TestHeap(t *testing.T) {
+	var e Engine
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range 500 {
+		e.Box(uint64(i))
+	}
+	for range 20000 {
+		wake := int64(never)
+		if r.IntN(4) > 0 {
+			wake = int64(r.IntN(1000))
+		}
+		e.wakes.set(Box(r.IntN(500)), wake)
+		first := Box(-1)
+		for x := range Box(500) {
+			if w := e.box(x).wake; w != never && (first < 0 || w < e.box(first).wake) {
+				first = x
+			}
+		}
+		switch {
+		case first < 0 && len(e.wakes.boxes) == 0:
+		case first < 0 || len(e.wakes.boxes) == 0 || e.wakes.boxes[0] != first:
+			t.Fatalf("first is %d, the heap holds %v", first, e.wakes.boxes)
+		}
+	}
+}
+
+// A thousand mails to one mailbox are a pile that is looked at in parts, and still
+// each gets its decision.
+func TestPile(t *testing.T) {
+	s := &story{t: t}
+	acme := s.Tenant(Rules{Policy: scheduler.Policy{MaxHold: 24 * time.Hour, MinGap: time.Hour, WeeklyCap: 5}, Learn: true})
+	x := s.Box(1)
+	for i := range uint64(1000) {
+		s.Message(bulk(monday.Add(time.Duration(i)*time.Second), x, acme, fmt.Sprint(i), i+1), s.yield)
+	}
+	s.Advance(monday.Add(30*time.Hour), s.yield)
+	released := 0
+	for _, d := range s.all {
+		if d.Plan.Action == scheduler.Now {
+			released++
+		}
+	}
+	if _, waits := s.Next(); released != 1000 || waits {
+		t.Errorf("%d of 1000 released", released)
+	}
+}
+
+// Deciding allocates nothing but what is kept.
+func BenchmarkEngine(b *testing.B) {
+	only := scheduler.ArmModel
+	var e Engine
+	acme := e.Tenant(Rules{Policy: scheduler.Policy{MaxHold: 24 * time.Hour, MinGap: 16 * time.Hour, WeeklyCap: 5, Live: true, Only: &only}, Learn: true})
+	const people = 10_000
+	for i := range uint64(people) {
+		e.Box(i * 0x9e3779b97f4a7c15)
+	}
+	at, yield := monday, func(Decision) {}
+	b.ReportAllocs()
+	for n := range uint64(b.N) {
+		at = at.Add(10 * time.Second)
+		if n%3 == 2 {
+			e.Signal(Signal{At: at, Box: Box((n - 2) % people), ID: n - 1, Weight: 1}, yield)
+			continue
+		}
+		e.Message(bulk(at, Box(n%people), acme, "", n+1), yield)
+	}
 }

@@ -16,7 +16,9 @@ type tenant struct {
 	drops   guard
 }
 
-// publishEvery is how many outcomes make a new model, as in the gateway.
+// publishEvery is how many outcomes make a new model, as in the gateway. What the
+// gateway also does at night, fitting the shared curves anew, is not done here: it
+// takes seconds, in which everything would wait, and in closed loop it won nothing.
 const publishEvery = 256
 
 func newTenant(r Rules) *tenant {
@@ -30,11 +32,17 @@ func newTenant(r Rules) *tenant {
 
 // observed notes that opens or clicks come back: from now on silence means something.
 func (t *tenant) observed() {
-	if !t.model.Observed {
-		m := *t.model
-		m.Observed = true
-		t.model = &m
+	if t.model.Observed {
+		return
 	}
+	if t.learner != nil {
+		t.learner.SetObserved()
+		t.publish()
+		return
+	}
+	m := *t.model
+	m.Observed = true
+	t.model = &m
 }
 
 // learn takes in the outcome of one mail.
@@ -46,9 +54,8 @@ func (t *tenant) learn(before *interest.State, m interest.Mail, read, clicked bo
 }
 
 func (t *tenant) publish() {
-	seen := t.model.Observed
 	m := t.learner.Model()
-	m.Resolved, m.Observed = t.learn, m.Observed || seen
+	m.Resolved = t.learn
 	t.model, t.fresh = m, 0
 }
 

@@ -9,55 +9,38 @@ import (
 // turn plans what is marked in a mailbox, acts, and plans again what that has
 // changed, until all that is left waits. Then it tells of new plans.
 func (e *Engine) turn(x Box, b *box, yield func(Decision)) {
-	q := b.waits
-	for len(q.items) > 0 {
-		i := e.planAll(x, b, q)
-		if i < 0 {
-			break
-		}
-		e.act(x, b, i, yield)
-	}
-	e.tell(x, q, yield)
+	e.decide(x, b, yield)
+	e.tell(x, b.waits, yield)
 	e.settle(x, b)
 }
 
-// planAll plans what is marked and returns the place of the first to act on, or -1:
-// what is dropped, else what leaves, what may not wait before the rest and then by
-// priority.
-func (e *Engine) planAll(x Box, b *box, q *queue) int {
+// decide plans what is marked, in order of arrival. What does not wait is released
+// or dropped at once, and the plans of the others may have changed by that.
+func (e *Engine) decide(x Box, b *box, yield func(Decision)) {
+	q := b.waits
 	for len(e.plans) < len(q.items) {
 		e.plans = append(e.plans, scheduler.Plan{})
 	}
-	best := -1
-	for i := range q.mails {
-		if !q.mails[i].look {
+	for i := 0; i < len(q.mails); i++ {
+		m := &q.mails[i]
+		if !m.look {
 			continue
 		}
-		e.plans[i] = e.plan(x, b, q, i)
-		switch {
-		case e.plans[i].Action == scheduler.Drop:
-			return i
-		case e.plans[i].Action == scheduler.Now && (best < 0 || goesFirst(&q.items[i], &q.items[best])):
-			best = i
+		m.look, m.fresh = false, true
+		if e.plans[i] = e.plan(x, b, q, i); e.plans[i].Action != scheduler.Hold {
+			e.act(x, b, i, yield)
+			i = -1
 		}
 	}
-	return best
-}
-
-func goesFirst(a, b *scheduler.Item) bool {
-	if a.Bypass != b.Bypass {
-		return a.Bypass
-	}
-	return a.Priority > b.Priority
 }
 
 // plan asks the scheduler about one item, given the others.
 func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
 	m := &q.mails[i]
-	if b.stopped && e.mayNot(x, m) {
-		return scheduler.Plan{Action: scheduler.Drop, At: e.now, Reason: Suppressed}
-	}
 	t := e.tenants[m.tenant-1]
+	if b.stopped && e.mayNot(x, m) {
+		return t.noChoice(b, e.now, scheduler.Plan{Action: scheduler.Drop, At: e.now, Reason: Suppressed})
+	}
 	r := &e.request
 	*r = scheduler.Request{Now: e.now, Zone: b.zone, Gates: &b.gates, Items: q.items, Mailbox: b.key}
 	if m.bulk {
@@ -68,9 +51,24 @@ func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
 		r.Items, at = e.few(q, i), 0
 	}
 	p := t.Plan(r, at)
+	if p.Decision.Propensity == 0 {
+		p = t.noChoice(b, e.now, p)
+	}
 	if m.bulk && p.Action == scheduler.Drop && p.Reason != scheduler.Deadline && p.Reason != scheduler.Superseded &&
 		!t.drops.allow(t.MaxDrop, e.now) {
 		p.Action, p.At, p.Reason = scheduler.Hold, e.now.Add(time.Hour), MaxDrop
+	}
+	return p
+}
+
+// noChoice completes a plan that no arm had a say in.
+func (t *tenant) noChoice(b *box, now time.Time, p scheduler.Plan) scheduler.Plan {
+	p.Decision.Propensity = 1
+	switch {
+	case t.Only != nil:
+		p.Decision.Arm = *t.Only
+	case t.Live:
+		p.Decision.Arm = t.Arms.Of(t.Salt, b.key, now)
 	}
 	return p
 }
@@ -99,6 +97,7 @@ func (e *Engine) act(x Box, b *box, i int, yield func(Decision)) {
 		e.sent(x, b, &m, it)
 	}
 	q.remove(i)
+	copy(e.plans[i:len(q.items)], e.plans[i+1:])
 	if m.bulk {
 		q.look()
 	}
@@ -123,10 +122,10 @@ func (e *Engine) sent(x Box, b *box, m *mail, it *scheduler.Item) {
 func (e *Engine) tell(x Box, q *queue, yield func(Decision)) {
 	for i := range q.mails {
 		m, it := &q.mails[i], &q.items[i]
-		if !m.look {
+		if !m.fresh {
 			continue
 		}
-		m.look = false
+		m.fresh = false
 		p := &e.plans[i]
 		at := second(p.At)
 		if !at.After(e.now) {
