@@ -45,7 +45,7 @@ func (p *Policy) other(r *Request, i int, arm Arm) Plan {
 // so that a draw among them stays what it was.
 func (p *Policy) permitted(r *Request, it *Item, h *hours) bounds {
 	b := p.bounds(r, it)
-	h.fill(p.zone(r.Zone), b.from, b.end)
+	h.fill(p.zone(r.Zone), p.Quiet, b.from, b.end)
 	return b
 }
 

@@ -14,6 +14,7 @@ type table struct {
 	p    *Policy
 	r    *Request
 	zone *time.Location
+	end  int64 // see last
 	h    hours
 	own  outlook
 	all  outlook // for what may not use the profile
@@ -34,7 +35,7 @@ func (t *table) outlook(it *Item) *outlook {
 		o = &t.own
 	}
 	if !o.ready {
-		o.view(t.p, t.r, own, t.zone)
+		o.view(t.p, t.r, own, t.zone, t.last())
 	}
 	return o
 }
@@ -52,14 +53,20 @@ func (t *table) span() {
 	if t.h.n > 0 {
 		return
 	}
-	now := t.r.Now.Unix()
-	end := now
-	for i := range t.r.Items {
-		if it := &t.r.Items[i]; !it.Bypass && !it.Exempt {
-			end = max(end, t.p.end(t.r, it))
+	t.h.fill(t.zone, t.p.Quiet, t.r.Now.Unix(), t.last())
+}
+
+// last is the end of the last window.
+func (t *table) last() int64 {
+	if t.end == 0 {
+		t.end = t.r.Now.Unix()
+		for i := range t.r.Items {
+			if it := &t.r.Items[i]; !it.Bypass && !it.Exempt {
+				t.end = max(t.end, t.p.end(t.r, it))
+			}
 		}
 	}
-	t.h.fill(t.zone, now, end)
+	return t.end
 }
 
 // rival asks the model about one item.
@@ -70,14 +77,11 @@ func (t *table) rival(v *rival, i int) {
 	t.span()
 	o.foresee(&t.h)
 	v.rate(t.p, t.r, &t.h, o)
-	if o.state.Mails() > 0 {
-		v.sd = float32(o.state.Sd(o.prior, v.mail))
-	}
 }
 
 // contend reports whether items of the mailbox stand in each other's way.
-func (p *Policy) contend(r *Request, it *Item) bool {
-	return len(r.Items) > 1 && !it.Counted && (p.MinGap > 0 || p.WeeklyCap > 0)
+func (p *Policy) contend(r *Request) bool {
+	return len(r.Items) > 1 && (p.MinGap > 0 || p.WeeklyCap > 0)
 }
 
 // line fills the rows: the items that take turns, the first in the order of
@@ -110,7 +114,7 @@ func (t *table) line() {
 		}
 		v := &t.row[t.n]
 		t.rival(v, first)
-		if v.best >= 0 && !(v.unwanted(t.of(v)) && it.Droppable) {
+		if v.best >= 0 && !v.unwanted(t.of(v)) {
 			t.n++
 		}
 	}
@@ -131,15 +135,19 @@ func (t *table) noisy(v *rival, k int) float32 {
 	return v.u[k] + v.heat()*gumbel(hash(hash(t.p.Salt, v.item.ID), uint64(t.h.from[k]/900)))
 }
 
-func (v *rival) heat() float32 { return warmth * v.read * v.value }
+func (v *rival) heat() float32 { return warmth[v.aim] * v.read * v.value }
+
+func (t *table) slack(v *rival) float32 {
+	if t.p.Explore > 0 {
+		return 0 // what is drawn is drawn
+	}
+	return slack[v.aim]
+}
 
 // pick is the hour in which an item leaves that has no rivals: the first that is
 // good enough given those that follow. So a later plan without news picks it too.
 func (t *table) pick(v *rival) int {
-	slack := float32(enough)
-	if t.p.Explore > 0 {
-		slack = 0
-	}
+	slack := t.slack(v)
 	chosen, best := -1, float32(never)
 	for k := v.last - 1; k >= v.first; k-- {
 		if v.at[k] == 0 {
@@ -147,7 +155,7 @@ func (t *table) pick(v *rival) int {
 		}
 		u := t.noisy(v, k)
 		best = max(best, u)
-		if u >= best-slack*max(best, 0) {
+		if u >= best-slack*max(u, 0) {
 			chosen = k
 		}
 	}
@@ -175,14 +183,66 @@ func (s *sequence) solve(t *table) {
 	}
 	s.gap = int64((t.p.MinGap + time.Second - 1) / time.Second)
 	s.limits(t)
-	n := t.h.n
+	first, last := t.h.n, 0
+	for j := range t.n {
+		v := &t.row[j]
+		first, last = min(first, v.first), max(last, v.last)
+		for k := v.first; k < v.last; k++ {
+			if v.at[k] == 0 {
+				continue
+			}
+			v.noisy[k] = t.noisy(v, k)
+			v.after[k] = uint8(s.behind(t, v, k))
+		}
+	}
 	for set := 1; set < 1<<t.n; set++ {
-		gone := t.n - bits.OnesCount(uint(set))
-		row := &s.sum[set]
-		row[n] = s.left(t, set)
-		for k := n - 1; k >= 0; k-- {
-			_, u := s.act(t, set, gone, k)
-			row[k] = max(u, row[k+1])
+		s.fill(t, set, first, last)
+	}
+}
+
+// fill makes the sums of one set, given those of its subsets.
+func (s *sequence) fill(t *table, set, first, last int) {
+	gone := t.n - bits.OnesCount(uint(set))
+	open := int32(0)
+	if gone > 0 {
+		open = int32(min(max(s.open[gone]-t.h.from[0], 0), 1<<31-2)) + 1
+	}
+	row, best := &s.sum[set], s.left(t, set)
+	for k := first; k <= t.h.n; k++ {
+		row[k] = best
+	}
+	for left := set; left != 0; left &= left - 1 {
+		j := bits.TrailingZeros8(uint8(left))
+		s.raise(row, &s.sum[set&^(1<<j)], &t.row[j], open, gone)
+	}
+	for k := last - 1; k >= first; k-- {
+		if row[k] < best {
+			row[k] = best
+		}
+		best = row[k]
+	}
+	for k := range first {
+		row[k] = best
+	}
+}
+
+// raise enters what it brings in each hour that an item leaves and the rest follow.
+func (s *sequence) raise(row, rest *[maxHours + 1]float32, v *rival, open int32, gone int) {
+	if gone == 0 {
+		for k := v.first; k < v.last; k++ {
+			if u := v.noisy[k] + rest[v.after[k]]; v.at[k] != 0 && u > row[k] {
+				row[k] = u
+			}
+		}
+		return
+	}
+	gain, cost := 1-s.kept[gone].gain, s.kept[gone].cost-1
+	for k := v.first; k < v.last; k++ {
+		if at := v.at[k]; at == 0 || at < open {
+			continue
+		}
+		if u := v.noisy[k] - v.gain[k]*gain - (v.gain[k]-v.u[k])*cost + rest[v.after[k]]; u > row[k] {
+			row[k] = u
 		}
 	}
 }
@@ -238,16 +298,13 @@ func (s *sequence) left(t *table, set int) (sum float32) {
 // all that follows; -1: nobody may.
 func (s *sequence) act(t *table, set, gone, k int) (who int, best float32) {
 	who, best = -1, never
+	lost := kept{1 - s.kept[gone].gain, s.kept[gone].cost - 1}
 	for j := range t.n {
 		v := &t.row[j]
-		if set>>j&1 == 0 || v.at[k] == 0 || s.open[gone] > t.h.from[0]+int64(v.at[k]-1) {
+		if set>>j&1 == 0 || v.at[k] == 0 || gone > 0 && t.instant(v, k) < s.open[gone] {
 			continue
 		}
-		u := t.noisy(v, k)
-		if gone > 0 {
-			u -= v.gain[k]*(1-s.kept[gone].gain) + (v.gain[k]-v.u[k])*(s.kept[gone].cost-1)
-		}
-		u += s.sum[set&^(1<<j)][s.behind(t, v, k)]
+		u := v.noisy[k] - v.gain[k]*lost.gain - (v.gain[k]-v.u[k])*lost.cost + s.sum[set&^(1<<j)][v.after[k]]
 		if u > best { // rows are in order of priority: of equals the first
 			who, best = j, u
 		}
@@ -293,7 +350,7 @@ func (t *table) turn(row int) (k int, at int64, q queue) {
 		}
 		q.gates.Count(Send{At: q.at, Bulk: true})
 		free = at + s.gap
-		set, k = set&^(1<<who), s.behind(t, v, hour)
+		set, k = set&^(1<<who), int(v.after[hour])
 	}
 	return -1, 0, q
 }
@@ -302,13 +359,9 @@ func (t *table) turn(row int) (k int, at int64, q queue) {
 // the first that is good enough.
 func (s *sequence) first(t *table, set, k int) (who, hour int) {
 	count := bits.OnesCount(uint(set))
-	slack := float32(enough) / float32(count)
-	if t.p.Explore > 0 {
-		slack = 0
-	}
 	for ; k < t.h.n; k++ {
 		who, u := s.act(t, set, t.n-count, k)
-		if best := s.sum[set][k]; who >= 0 && u >= best-slack*max(best, 0) {
+		if who >= 0 && u >= s.sum[set][k]-t.slack(&t.row[who])*max(t.row[who].u[k], 0) {
 			return who, k
 		}
 	}

@@ -11,7 +11,7 @@ func (t *table) plan(i int) Plan {
 	if t.p.explores(it) {
 		return t.explore(i)
 	}
-	if t.p.contend(t.r, it) {
+	if t.p.contend(t.r) {
 		return t.inLine(i)
 	}
 	v := &t.spot
@@ -30,7 +30,7 @@ func (t *table) blind(v *rival, i int) Plan {
 		return t.dropped(v, plan)
 	}
 	now := t.r.Now.Unix()
-	t.h.fill(t.zone, now, now)
+	t.h.fill(t.zone, t.p.Quiet, now, now)
 	t.own.n, t.all.n = 0, 0
 	t.rival(v, i)
 	t.h.n, t.own.n, t.all.n = 0, 0, 0 // of the others the hours may be known
@@ -48,7 +48,7 @@ func (t *table) inLine(i int) Plan {
 	}
 	v := &t.spot
 	t.rival(v, i)
-	if v.unwanted(t.of(v)) && v.item.Droppable {
+	if v.unwanted(t.of(v)) {
 		return t.settle(v, t.hour(v), -1, queue{gates: gatesOf(t.r)})
 	}
 	_, _, q := t.turn(-1)
@@ -57,7 +57,7 @@ func (t *table) inLine(i int) Plan {
 
 // hour is when an item leaves on its own account.
 func (t *table) hour(v *rival) int {
-	if t.p.aim(v.item) == AimNow && v.best >= 0 {
+	if v.aim == AimNow && v.best >= 0 {
 		return v.first
 	}
 	return t.pick(v)
@@ -94,9 +94,6 @@ func (t *table) why(v *rival, k int, q queue) Reason {
 			return g.Reason
 		}
 	}
-	if v.gain[k]*t.of(v).open[0] <= v.here*t.of(v).open[k] {
-		return Fatigue
-	}
 	return ReadingHour
 }
 
@@ -109,7 +106,9 @@ func (t *table) dropped(v *rival, plan Plan) Plan {
 	if d.Propensity == 0 {
 		d.Propensity = 1
 	}
-	if d.Would, d.WouldAt = plan.Action, plan.At; v.unwanted(t.of(v)) && v.item.Droppable && plan.Action != Drop {
+	d.Would, d.WouldAt = plan.Action, plan.At
+	waits := v.best < 0 && plan.Action == Hold // for the gates: what then counts is not known yet
+	if plan.Action != Drop && !waits && v.unwanted(t.of(v)) {
 		plan = t.doom(v, plan)
 		d.Would, d.WouldAt = Drop, plan.At
 	}
@@ -145,15 +144,15 @@ func (t *table) explain(v *rival, d *Decision) {
 	d.Best, d.BestAt = d.Now, t.r.Now
 	d.Pressure, d.Interest, d.Evidence = o.pressure, v.read, o.evidence
 	d.Own = o.own && o.evidence >= thin
-	d.Mails = uint16(min(o.state.Mails(), math.MaxUint16))
+	d.Mails = uint16(min(o.mails, math.MaxUint16))
 	if v.best < 0 {
 		return
 	}
 	d.Best = v.parts(o, v.best)
 	d.BestAt = later(t.r.Now, time.Unix(t.instant(v, v.best), 0).In(t.r.Now.Location()))
-	if v.next >= 0 {
-		d.RunnerUp = v.u[v.next]
-		d.RunnerAt = later(t.r.Now, time.Unix(t.instant(v, v.next), 0).In(t.r.Now.Location()))
+	if k := v.second(); k >= 0 {
+		d.RunnerUp = v.u[k]
+		d.RunnerAt = later(t.r.Now, time.Unix(t.instant(v, k), 0).In(t.r.Now.Location()))
 	}
 	if o.known {
 		d.Reads = o.soon(v.best) / o.soon(0)
@@ -191,13 +190,10 @@ func (t *table) explore(i int) Plan {
 	v := &t.spot
 	t.rival(v, i)
 	plan, even := t.p.random(t.r, i, Explored)
-	if even > 0 {
+	if plan.Decision.Propensity = 1; even > 0 {
 		plan.Decision.Propensity = t.p.Explore / float32(even)
-		if plan.Action == Hold || v.best >= 0 {
-			if k := t.h.find(plan.At.Unix()); k >= 0 && v.at[k] != 0 {
-				soft := t.propensity(v, k) - t.p.Explore/float32(max(v.last-v.first, 1))
-				plan.Decision.Propensity += max(soft, 0)
-			}
+		if k := t.h.find(plan.At.Unix()); k >= 0 && v.at[k] != 0 {
+			plan.Decision.Propensity = t.propensity(v, k)
 		}
 	}
 	t.explain(v, &plan.Decision)

@@ -55,7 +55,7 @@ func (d *Decision) because() string {
 	case d.Reads >= 1.05:
 		return fmt.Sprintf("a read soon after is %.1f times likelier than now%s", d.Reads, d.evidence())
 	}
-	return fmt.Sprintf("a read is %.0f %% more worth than now, being sooner after it leaves or less of a burden%s", 100*(better-1), d.evidence())
+	return fmt.Sprintf("a read is worth %.0f %% more than now, by coming sooner after it leaves or being less of a burden%s", 100*(better-1), d.evidence())
 }
 
 func (d *Decision) evidence() string {
@@ -128,12 +128,14 @@ func (d *Decision) Changes() (list []Change) {
 	return list
 }
 
+const usualSlack = 0.01
+
 // sooner lists what would have let it leave at once instead of being held.
 func (d *Decision) sooner(list []Change) []Change {
 	if wait := float32(d.WouldAt.Sub(d.At).Hours()); wait > 0 {
 		list = append(list, Change{"max_hold", wait, wait, Now})
 	}
-	gain, cost := (1-enough)*d.Best.Read-d.Now.Read, (1-enough)*d.Best.costs()-d.Now.costs()
+	gain, cost := (1-usualSlack)*d.Best.Read-d.Now.Read, (1-usualSlack)*d.Best.costs()-d.Now.costs()
 	if factor := cost / gain; gain > 0 && factor > 0 && factor < 1 {
 		list = append(list, Change{"value", 1, factor, Now})
 	}

@@ -1,6 +1,10 @@
 package scheduler
 
-import "time"
+import (
+	"time"
+
+	"tidepost/scheduler/clock"
+)
 
 // maxHours bounds the clock hours a plan looks at: the longest window and both
 // hours that it cuts.
@@ -18,25 +22,50 @@ type hours struct {
 	from  [maxHours]int64 // unix seconds
 	day   [maxHours]int32 // wall clock at from, seconds of the day
 	local [maxHours]uint8 // hour of the week on the wall clock
+	calm  [maxHours]bool  // no part of it is quiet
+	mute  [maxHours]bool  // all of it is quiet
 	end   int64           // of the last
 }
 
 // fill lists the hours from that of one instant to that of another, or as many as
 // there is room for. The zone is looked up once for each change of its offset.
-func (h *hours) fill(zone *time.Location, from, to int64) {
+func (h *hours) fill(zone *time.Location, q Quiet, from, to int64) {
 	h.n = 0
 	for at := from; at <= to && h.n < maxHours; {
 		offset, first, last := segment(zone, at)
+		whole := floor(at+offset, 3600) * 3600
+		day, local := int32(mod64(whole, secondsPerDay)), hourOfWeek(whole)
 		for at <= to && at < last && h.n < maxHours {
-			whole := floor(at+offset, 3600) * 3600
-			start := max(whole-offset, first)
-			h.from[h.n] = start
-			h.day[h.n] = int32(mod64(start+offset, secondsPerDay))
-			h.local[h.n] = uint8(hourOfWeek(start + offset))
+			start, k := whole-offset, h.n
+			h.from[k], h.day[k], h.local[k] = start, day, uint8(local)
+			if start < first { // cut short by the change before it
+				h.from[k], h.day[k] = first, day+int32(first-start)
+			}
 			h.n++
-			at = min(whole+3600-offset, last)
+			whole += 3600
+			at = min(whole-offset, last)
+			if day += 3600; day == secondsPerDay {
+				day = 0
+			}
+			if local++; local == clock.Hours {
+				local = 0
+			}
 		}
 		h.end = at
+	}
+	h.hush(q)
+}
+
+// hush marks the hours that are quiet from end to end, and not at all.
+func (h *hours) hush(q Quiet) {
+	length := int32(mod((q.to-q.from)*60, secondsPerDay))
+	for k := range h.n {
+		wall := h.day[k] - int32(q.from*60)
+		if wall < 0 {
+			wall += secondsPerDay
+		}
+		h.calm[k] = wall >= length && wall+3600 <= secondsPerDay
+		h.mute[k] = wall+3600 <= length
 	}
 }
 
@@ -80,6 +109,9 @@ type bounds struct {
 // an item that was there before the hour leaves at its own place in it, one that
 // comes within the hour leaves as it comes.
 func (h *hours) at(k int, b *bounds, q Quiet) (int64, bool) {
+	if h.mute[k] {
+		return 0, false
+	}
 	from, until := h.from[k], h.until(k)
 	t := from + b.jitter
 	if t >= until {
@@ -94,14 +126,14 @@ func (h *hours) at(k int, b *bounds, q Quiet) (int64, bool) {
 	if t < from || t < b.from || t >= until {
 		return 0, false
 	}
+	if h.calm[k] {
+		return t, true
+	}
 	return h.awake(k, t, b, q)
 }
 
 // awake moves an instant within the hour behind the quiet hours it falls into.
 func (h *hours) awake(k int, t int64, b *bounds, q Quiet) (int64, bool) {
-	if !q.Set() {
-		return t, true
-	}
 	left, quiet := h.quiet(k, t, q)
 	if !quiet {
 		return t, true

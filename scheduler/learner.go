@@ -3,6 +3,7 @@ package scheduler
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"tidepost/scheduler/clock"
 	"tidepost/scheduler/interest"
@@ -13,7 +14,52 @@ import (
 type Learner struct {
 	model    Model
 	interest *interest.Learner
+	Habits   Habits
 }
+
+// Habits is what a refit of the shared curves and of the delay kernel rests on.
+// It is taken out of the learner while it is being fitted, which may take seconds.
+type Habits struct {
+	clocks clock.Learner
+	delays []clock.Delay
+	oldest int // of delays, once there are enough
+}
+
+const (
+	// habitHorizon is how far ahead a refit's curves must foretell, in seconds:
+	// long enough to have every weekday, short enough to survive restarts.
+	habitHorizon = 7 * 24 * 3600
+	keptDelays   = 5000
+)
+
+// Watch notes the state of a person's clock.
+func (h *Habits) Watch(m *Model, key uint64, c *clock.Clock, at time.Time) {
+	h.clocks.Horizon = habitHorizon
+	h.clocks.Observe(m.Clock, key, c, at.Unix())
+}
+
+// Delayed notes how long a mail whose hour was drawn by lot waited for its reader.
+func (h *Habits) Delayed(d time.Duration) {
+	delay := clock.Delay{Hours: float32(d.Hours())}
+	if len(h.delays) < keptDelays {
+		h.delays = append(h.delays, delay)
+		return
+	}
+	h.delays[h.oldest%keptDelays] = delay
+	h.oldest = (h.oldest + 1) % keptDelays
+}
+
+// Refit fits the shared clock anew. It is from itself where there is too little to
+// go by, or where people who were kept out of the fit are foretold worse.
+func (h *Habits) Refit(from *clock.Prior) (*clock.Prior, clock.Report) {
+	next, report := h.clocks.Refit(from)
+	if len(h.delays) < fewDelays {
+		return next, report
+	}
+	return next.WithKernel(clock.FitKernel(h.delays, next.Kernel)), report
+}
+
+const fewDelays = 100 // fewer do not move the kernel
 
 // NewLearner starts from a model.
 func NewLearner(from *Model) *Learner {
@@ -42,8 +88,10 @@ func (l *Learner) Model() *Model {
 
 // Adopt takes over a refitted clock and counts a version on.
 func (l *Learner) Adopt(p *clock.Prior) {
-	l.model.Clock = p
-	l.model.Version++
+	if p != l.model.Clock {
+		l.model.Clock = p
+		l.model.Version++
+	}
 }
 
 const learnerVersion = 1

@@ -16,12 +16,13 @@ const edgeLead = time.Minute
 // when one of them is gone.
 //
 // With a Model the plan carries the model's Decision. Under observation that is all
-// the model does; live, the mailbox's arm decides within what the gates permit.
+// the model does; live, the mailbox's arm decides within what the gates permit. A
+// retry was decided about before its first attempt: nobody holds it for another hour.
 func (p *Policy) Plan(r *Request, i int) Plan {
 	if plan, done := p.ungated(r, i); done {
 		return plan
 	}
-	if r.Model == nil {
+	if r.Model == nil || r.Items[i].Counted {
 		return p.gated(r, i, p.ahead(r, i))
 	}
 	if arm := p.arm(r); arm != ArmModel {
@@ -77,6 +78,8 @@ func (p *Policy) nextLive(r *Request) (int, Plan) {
 		plan, done := p.ungated(r, i)
 		switch {
 		case done:
+		case r.Items[i].Counted:
+			plan = p.gated(r, i, p.ahead(r, i))
 		case arm == ArmModel:
 			plan = t.plan(i)
 		default:

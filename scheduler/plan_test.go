@@ -200,7 +200,8 @@ func TestJitter(t *testing.T) {
 }
 
 func TestSentences(t *testing.T) {
-	for _, r := range []Reason{Transactional, Triggered, NoHold, NotBefore, QuietHours, MinGap, WeeklyCap, WindowEnd, Deadline, Superseded, Limit} {
+	for _, r := range []Reason{Transactional, Triggered, NoHold, NotBefore, QuietHours, MinGap, WeeklyCap, WindowEnd, Deadline, Superseded, Limit,
+		ReadingHour, Fatigue, Explored, ControlArm, RandomArm, NoneArm, FixedHour, Histogram} {
 		if s := r.Sentence(); !strings.HasSuffix(s, ".") || strings.Contains(s, string(r)+".") && r != Transactional {
 			t.Errorf("%s is explained as %q", r, s)
 		}

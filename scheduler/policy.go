@@ -1,6 +1,10 @@
 package scheduler
 
-import "time"
+import (
+	"time"
+
+	"tidepost/scheduler/clock"
+)
 
 // maxWindow bounds what a client may ask for in X-Tidepost-Window.
 const maxWindow = 100 * time.Hour
@@ -29,8 +33,8 @@ type Policy struct {
 // Costs weigh what a mail may cost against what it may bring, in reads' worth of
 // value 1. A zero field is its default.
 type Costs struct {
-	Leave      float32 // losing a reader by unsubscribe; default from the reads expected of them, at least 5
-	Reputation float32 // of a complaint, besides losing the reader
+	Leave      float32 // losing a reader by unsubscribe; default 5
+	Reputation float32 // of a complaint, besides losing the reader; default 5
 }
 
 // Item is one waiting delivery as the engine sees it: not its class, only what the
@@ -53,7 +57,7 @@ type Item struct {
 	Weight       uint8         // 0 to 3, into Send.Weight
 
 	Topic     uint32  // hash of List-Id or class: interest is per topic too
-	Pressure  float32 // what its class weighs on the reader: promotional 1, newsletter 0.6, triggered 0.4, transactional 0.1
+	Pressure  float32 // what its class weighs on the reader: promotional 1, newsletter 0.6, triggered 0.4, transactional 0.1; 0: 1
 	Aim       Aim     // what its hour is chosen for
 	Sensitive bool    // its list uses shared curves only, no personal profile
 	Doomed    bool    // the plan before this one would have dropped it: the model drops only what it would drop twice
@@ -66,11 +70,12 @@ type Request struct {
 	Gates *Gates         // nil: no sends
 	Items []Item         // all that waits for the mailbox, in any order
 
-	Mailbox uint64   // hash of its key: draws arm and exploration
-	Profile *Profile // nil: nothing is known of its owner
-	Model   *Model   // nil: gates alone decide
-	Sees    Sees     // what may be used of the profile
-	Price   float32  // of the destination's capacity, in value; 0: there is room
+	Mailbox uint64       // hash of its key: draws arm and exploration
+	Profile *Profile     // nil: nothing is known of its owner
+	Model   *Model       // nil: gates alone decide
+	Sees    Sees         // what may be used of the profile
+	Curve   *clock.Curve // Profile.Clock's under Model, where the caller keeps it while both last; nil: it is computed
+	Price   float32      // of the destination's capacity, in value; 0: there is room
 }
 
 // Action is what to do with a delivery.

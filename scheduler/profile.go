@@ -17,8 +17,10 @@ const (
 	// only keep slots busy.
 	silence = 7 * 24 * 3600
 
-	// noted is the grid of the times of sends, in seconds: two bytes for eleven days.
-	noted = 15
+	// noted is the grid of the times of sends, in seconds: eleven bits for a week.
+	noted = 300
+
+	notedRef = 1<<10 - 1 // bits of a ref that are kept
 
 	// Weights of evidence: surely a human; as likely as not.
 	certain, doubtful = 1, 0.5
@@ -43,7 +45,8 @@ type Profile struct {
 	Did  Deeds
 
 	place  place           // of the clock's hours
-	active int64           // unix seconds of the last verified click or visit, to the minute; 0: none
+	sees   Sees            // what may be seen of the sends remembered
+	active int64           // unix seconds of the last verified click or visit in Week, on a grid of two minutes; 0: none
 	sends  [keptSends]note // oldest first
 	n      uint8
 }
@@ -78,14 +81,10 @@ type note struct {
 type flags uint8
 
 const (
-	wasOpened flags = 1 << iota
-	wasClicked
-	wasLeft
-	wasComplained
-	clicksOnly // only a click of it would be seen
-	wasDone    // its outcome is in Interest
-	wasRead    // the clock has been told of a reading, certain or doubtful
-	noClock    // it was not put into the clock
+	wasRead    flags = 1 << iota // the clock has been told of a reading, certain or doubtful
+	wasOpened                    // certainly
+	wasClicked                   // certainly
+	wasDone                      // its outcome is in Interest
 )
 
 // Sees is what may be learned from a mailbox (policy.evidence, narrowed by its
@@ -137,10 +136,11 @@ func (p *Profile) Sent(m *Model, zone *time.Location, s Sent) {
 	p.place.move(&p.Clock, zone, at)
 	p.sweep(m, at)
 	mail := interest.Mail{At: at, Topic: fold(s.Topic), Weight: s.Pressure}
-	n := note{at: at / noted * noted, ref: s.Ref & refMask, topic: uint8(fold(s.Topic))}
+	n := note{at: at / noted * noted, ref: s.Ref & notedRef, topic: uint8(fold(s.Topic))}
 	n.press = pressed(p.Interest.Pressure(m.Interest, at, 0))
+	p.sees = s.Sees
 	if s.Observable && m.Observed {
-		n.mass, n.flags = p.mass(m, mail, s.Sees)
+		n.mass = p.mass(m, mail)
 	}
 	p.Interest.Sent(m.Interest, mail)
 	if !p.room(m, n.at, at) {
@@ -148,21 +148,19 @@ func (p *Profile) Sent(m *Model, zone *time.Location, s Sent) {
 	}
 	if s.Sees <= SeesClick {
 		p.Clock.Sent(m.Clock, n.at, p.place.hour(at), n.mass)
-	} else {
-		n.flags |= noClock
 	}
 	p.keep(n)
 }
 
-// mass is the readings expected to be seen of a mail, and how they would be.
-func (p *Profile) mass(m *Model, mail interest.Mail, sees Sees) (float32, flags) {
-	switch sees {
+// mass is the readings expected to be seen of a mail.
+func (p *Profile) mass(m *Model, mail interest.Mail) float32 {
+	switch p.sees {
 	case SeesFull, SeesDay:
-		return massed(float32(p.Interest.Read(m.Interest, mail))), 0
+		return massed(float32(p.Interest.Read(m.Interest, mail)))
 	case SeesClick:
-		return massed(float32(p.Interest.Click(m.Interest, mail))), clicksOnly
+		return massed(float32(p.Interest.Click(m.Interest, mail)))
 	}
-	return 0, 0
+	return 0
 }
 
 // room makes room for a send, if need be by resolving the oldest. It reports
@@ -195,7 +193,7 @@ func (p *Profile) keep(n note) {
 // forget removes the i-th send. What is left of it in the clock goes too: should
 // it be read after all, nobody would know of which mail.
 func (p *Profile) forget(m *Model, i int, now int64) {
-	if n := &p.sends[i]; n.mass > 0 && n.flags&(wasRead|noClock) == 0 {
+	if n := &p.sends[i]; n.mass > 0 && n.flags&wasRead == 0 && p.sees <= SeesClick {
 		p.Clock.Settle(m.Clock, now, p.place.hour(now), n.at, n.mass)
 	}
 	copy(p.sends[i:p.n], p.sends[i+1:p.n])
@@ -247,7 +245,7 @@ func (p *Profile) outcome(m *Model, n *note) (mail interest.Mail, read, clicked 
 		return mail, true, clicked, 1
 	case n.mass == 0:
 		return mail, false, false, 0
-	case n.flags&clicksOnly != 0:
+	case p.sees == SeesClick:
 		return mail, false, false, min(1, n.mass/max(float32(p.Interest.Read(m.Interest, mail)), 1e-3))
 	}
 	return mail, false, false, 1
@@ -270,9 +268,9 @@ func (p *Profile) Observe(m *Model, zone *time.Location, sees Sees, e Evidence) 
 	case Active:
 		return p.visited(m, sees, at, e)
 	case Unsubscribed:
-		return p.left(e, wasLeft, DidUnsubscribe)
+		return p.left(e, DidUnsubscribe)
 	case Complained:
-		return p.left(e, wasComplained, DidComplain)
+		return p.left(e, DidComplain)
 	}
 	return false
 }
@@ -280,7 +278,7 @@ func (p *Profile) Observe(m *Model, zone *time.Location, sees Sees, e Evidence) 
 // find is the index of the send with that ref that was out by then, or -1.
 func (p *Profile) find(ref uint16, at int64) int {
 	for i := int(p.n) - 1; i >= 0; i-- {
-		if p.sends[i].ref == ref&refMask && p.sends[i].at <= at+int64(clockSlack/time.Second) {
+		if p.sends[i].ref == ref&notedRef && p.sends[i].at <= at+int64(clockSlack/time.Second) {
 			return i
 		}
 	}
@@ -332,18 +330,20 @@ func (p *Profile) clicked(m *Model, sees Sees, at int64, e Evidence) bool {
 		p.resolve(m, i)
 	}
 	if e.Weight >= certain {
-		p.lively(at)
+		p.lively(e.At)
 	}
 	return true
 }
 
 // seen teaches the clock that the send was read at that time.
 func (p *Profile) seen(m *Model, sees Sees, at int64, n *note, weight float32) {
-	if sees > SeesClick || n.flags&(wasRead|noClock) != 0 {
+	if n.flags&wasRead != 0 {
 		return
 	}
 	n.flags |= wasRead
-	p.Clock.Read(m.Clock, at, p.place.hour(at), n.at, n.mass, weight)
+	if sees <= SeesClick {
+		p.Clock.Read(m.Clock, at, p.place.hour(at), n.at, n.mass, weight)
+	}
 }
 
 func (p *Profile) visited(m *Model, sees Sees, at int64, e Evidence) bool {
@@ -353,21 +353,18 @@ func (p *Profile) visited(m *Model, sees Sees, at int64, e Evidence) bool {
 	if e.Weight >= certain {
 		p.Interest.Active(m.Interest, at)
 		p.did(e.At, DidVisit)
-		p.lively(at)
+		p.lively(e.At)
 	}
 	return true
 }
 
-// left notes that the person wanted no more of it. What must be stopped because
-// of that is not the scheduler's to know.
-func (p *Profile) left(e Evidence, flag flags, deed Deeds) bool {
-	if i := p.find(e.Ref, max(e.At.Unix(), 0)); i >= 0 {
-		if p.sends[i].flags&flag != 0 {
-			return false
-		}
-		p.sends[i].flags |= flag
+// left notes that the person wanted no more of it, once a week. What must be
+// stopped because of that is not the scheduler's to know.
+func (p *Profile) left(e Evidence, deed Deeds) bool {
+	if p.Week == WeekOf(e.At) && p.Did&deed != 0 {
+		return false
 	}
-	if flag == wasLeft {
+	if deed == DidUnsubscribe {
 		p.Interest.Unsubscribed(e.At.Unix())
 	} else {
 		p.Interest.Complained(e.At.Unix())
@@ -381,17 +378,24 @@ func (p *Profile) left(e Evidence, flag flags, deed Deeds) bool {
 func (p *Profile) did(at time.Time, d Deeds) {
 	switch week := WeekOf(at); {
 	case week > p.Week:
-		p.Week, p.Did = week, d
+		p.Week, p.Did, p.active = week, d, 0
 	case week == p.Week:
 		p.Did |= d
 	}
 }
 
-func (p *Profile) lively(at int64) { p.active = max(p.active, at/60*60) }
+// lively notes when the person was surely there.
+func (p *Profile) lively(at time.Time) {
+	if WeekOf(at) == p.Week {
+		p.active = max(p.active, at.Unix()/lively*lively)
+	}
+}
+
+const lively = 120 // seconds, the grid of Profile.active
 
 // place is where the clock's hours are counted.
 type place struct {
-	zone    uint8 // hash of the zone's name; 0: UTC, for want of a zone
+	zone    uint8 // six bits of a hash of the zone's name; 0: UTC, for want of a zone
 	quarter int8  // its offset when last looked at, in quarter hours
 	begun   bool
 }
@@ -429,7 +433,7 @@ func zoneHash(zone *time.Location) uint8 {
 	for i, name := 0, zone.String(); i < len(name); i++ {
 		h = (h ^ uint64(name[i])) * 1099511628211
 	}
-	return uint8(h%255) + 1
+	return uint8(h%63) + 1
 }
 
 // hourOfWeek of seconds of wall clock since 1970, Monday 00:00 first.
@@ -445,12 +449,12 @@ func floor(a, n int64) int64 {
 	return q
 }
 
-// fold keeps six bits of a topic: a person is told apart by a handful of them.
+// fold keeps five bits of a topic: a person is told apart by a handful of them.
 func fold(topic uint32) uint32 {
 	if topic == 0 {
 		return 0
 	}
-	return topic%63 + 1
+	return topic%31 + 1
 }
 
 // Facts are what a profile says of its owner, in plain numbers.

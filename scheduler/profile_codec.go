@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 )
@@ -10,82 +9,117 @@ const profileVersion = 1
 
 var errProfile = errors.New("scheduler: a profile cannot be read: unknown version or damaged")
 
-const noteSize = 7
-
-// massed and pressed round a number to what its half byte keeps, so that a
-// profile read back decides as the one that was written.
+// massed and pressed round a number to what its few bits keep, so that a profile
+// read back decides as the one that was written.
 func massed(v float32) float32 { return unmass(mass(v)) }
 
-func pressed(v float32) float32 { return unpress(press(v)) }
+func pressed(v float32) float32 { return pressures[press(v)] }
 
-func mass(v float32) uint8 { return root(v, 1) }
+const masses = 7
 
-func unmass(k uint8) float32 { return square(k, 1) }
-
-func press(v float32) uint8 { return root(v, 9) }
-
-func unpress(k uint8) float32 { return square(k, 9) }
-
-// root is the nearest of 16 steps to v, finer near 0; what is more than 0 stays so.
-func root(v, largest float32) uint8 {
+// mass is the nearest of seven steps, finer near 0; what is more than 0 stays so.
+func mass(v float32) uint64 {
 	if !(v > 0) {
 		return 0
 	}
-	return uint8(min(max(math.Round(15*math.Sqrt(float64(v/largest))), 1), 15))
+	return uint64(min(max(masses*math.Sqrt(float64(v))+.5, 1), masses))
 }
 
-func square(k uint8, largest float32) float32 {
-	v := float32(k) / 15
-	return v * v * largest
+func unmass(k uint64) float32 {
+	v := float32(k) / masses
+	return v * v
 }
 
-// AppendBinary appends the profile: a version, the place, the week, the sends and
-// what the clock and the interest write of themselves; 256 bytes at most.
+var pressures = [4]float32{0, 0.5, 1.5, 4}
+
+func press(v float32) uint64 {
+	switch {
+	case !(v > 0):
+		return 0
+	case v < 1:
+		return 1
+	case v < 2.5:
+		return 2
+	}
+	return 3
+}
+
+// states are the combinations of flags that occur, by what the encoding calls them.
+var states = [...]flags{
+	0, wasRead, wasRead | wasOpened, wasRead | wasOpened | wasDone,
+	wasRead | wasClicked | wasDone, wasRead | wasOpened | wasClicked | wasDone,
+}
+
+func (f flags) state() uint64 {
+	for i, s := range states {
+		if s == f {
+			return uint64(i)
+		}
+	}
+	return 0
+}
+
+// AppendBinary appends the profile: a version, 26 bytes of bits at most, and what
+// the clock and the interest write of themselves; 256 bytes at most.
 func (p *Profile) AppendBinary(b []byte) []byte {
-	b = append(b, profileVersion)
-	b = p.place.append(b)
-	le := binary.LittleEndian
-	b = append(le.AppendUint16(b, p.Week), byte(p.Did))
-	b = le.AppendUint32(b, uint32(p.active/60))
-	b = append(b[:len(b)-1], p.n<<4|b[len(b)-1]) // minutes since 1970 fit into 28 bits until 2480
-	if p.n > 0 {
-		b = le.AppendUint32(b, uint32(p.newest()/noted))
+	w := bitWriter{b: append(b, profileVersion)}
+	w.put(uint64(p.place.zone), 6)
+	w.put(uint64(uint8(p.place.coded()))&127, 7)
+	w.put(uint64(p.Week), 12)
+	w.put(uint64(p.Did), 5)
+	w.put(p.codedActive(), 13)
+	w.put(uint64(p.sees), 2)
+	w.put(uint64(p.n), 3)
+	for i := range p.n {
+		n := &p.sends[i]
+		if i == 0 {
+			w.put(uint64(p.newest()/noted), 24)
+		}
+		w.put(uint64((p.newest()-n.at)/noted), 11)
+		w.put(uint64(n.ref), 10)
+		w.put(n.flags.state(), 3)
+		w.put(mass(n.mass), 3)
+		w.put(press(n.press), 2)
+		w.put(uint64(n.topic), 5)
 	}
-	for _, n := range p.sends[:p.n] {
-		b = le.AppendUint16(b, uint16(min((p.newest()-n.at)/noted, math.MaxUint16)))
-		u := uint32(n.ref) | uint32(n.flags)<<13 | uint32(n.topic)<<21
-		b = append(le.AppendUint32(b, u)[:len(b)+4], mass(n.mass)|press(n.press)<<4)
-	}
-	return p.Interest.AppendBinary(p.Clock.AppendBinary(b))
+	return p.Interest.AppendBinary(p.Clock.AppendBinary(w.flush()))
 }
 
 func (p *Profile) newest() int64 { return p.sends[p.n-1].at }
 
-func (l *place) append(b []byte) []byte {
+const neverBegun = -64 // no offset: zones reach from -48 to 56 quarter hours
+
+func (l *place) coded() int8 {
 	if !l.begun {
-		return append(b, 0, 0x80)
+		return neverBegun
 	}
-	return append(b, l.zone, byte(l.quarter))
+	return l.quarter
+}
+
+const neverActive = 1<<13 - 1
+
+// weekBegan is the beginning of a week in unix seconds.
+func weekBegan(week uint16) int64 { return (int64(week)*7 + 4) * secondsPerDay }
+
+func (p *Profile) codedActive() uint64 {
+	if p.active == 0 {
+		return neverActive
+	}
+	return uint64((p.active - weekBegan(p.Week)) / lively)
 }
 
 // UnmarshalBinary reads what AppendBinary wrote and returns the bytes behind it.
 // On an error the profile is unchanged.
 func (p *Profile) UnmarshalBinary(b []byte) (rest []byte, err error) {
-	if len(b) < 10 || b[0] != profileVersion {
+	if len(b) < 7 || b[0] != profileVersion {
 		return nil, errProfile
 	}
 	var q Profile
-	if q.place = (place{zone: b[1], quarter: int8(b[2]), begun: true}); b[2] == 0x80 {
-		q.place = place{}
+	r := bitReader{b: b[1:]}
+	if !q.read(&r) {
+		return nil, errProfile
 	}
-	le := binary.LittleEndian
-	q.Week, q.Did = le.Uint16(b[3:]), Deeds(b[5])
-	q.active = int64(le.Uint32(b[6:])&(1<<28-1)) * 60
-	q.n = b[9] >> 4
-	if b, err = q.readSends(b[10:]); err != nil {
-		return nil, err
-	}
-	if b, err = q.Clock.UnmarshalBinary(b); err != nil {
+	if b, err = q.Clock.UnmarshalBinary(r.rest()); err != nil {
 		return nil, errors.Join(errProfile, err)
 	}
 	if b, err = q.Interest.UnmarshalBinary(b); err != nil {
@@ -95,27 +129,81 @@ func (p *Profile) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	return b, nil
 }
 
-func (p *Profile) readSends(b []byte) (rest []byte, err error) {
-	if p.n == 0 {
-		return b, nil
+func (p *Profile) read(r *bitReader) bool {
+	p.place.zone = uint8(r.take(6))
+	p.place.quarter = int8(r.take(7)<<1) >> 1
+	if p.place.begun = p.place.quarter != neverBegun; !p.place.begun {
+		p.place = place{}
 	}
-	if p.n > keptSends || len(b) < 4+noteSize*int(p.n) {
-		return nil, errProfile
+	p.Week, p.Did = uint16(r.take(12)), Deeds(r.take(5))
+	if active := r.take(13); active != neverActive {
+		p.active = weekBegan(p.Week) + int64(active)*lively
 	}
-	le := binary.LittleEndian
-	newest := int64(le.Uint32(b)) * noted
-	b = b[4:]
+	p.sees, p.n = Sees(r.take(2)), uint8(r.take(3))
+	if p.n > keptSends {
+		return false
+	}
+	newest := int64(0)
 	for i := range p.n {
-		u := le.Uint32(b[2:])
-		p.sends[i] = note{
-			at: newest - int64(le.Uint16(b))*noted, ref: uint16(u & refMask),
-			flags: flags(u >> 13), topic: uint8(u >> 21 & 63),
-			mass: unmass(b[6] & 15), press: unpress(b[6] >> 4),
+		if i == 0 {
+			newest = int64(r.take(24)) * noted
 		}
-		if i > 0 && p.sends[i].at < p.sends[i-1].at {
-			return nil, errProfile
+		n := &p.sends[i]
+		n.at = newest - int64(r.take(11))*noted
+		n.ref = uint16(r.take(10))
+		state := r.take(3)
+		n.mass, n.press, n.topic = unmass(r.take(3)), pressures[r.take(2)], uint8(r.take(5))
+		if state >= uint64(len(states)) || i > 0 && n.at < p.sends[i-1].at || i == p.n-1 && n.at != newest {
+			return false
 		}
-		b = b[noteSize:]
+		n.flags = states[state]
 	}
-	return b, nil
+	return r.ok
 }
+
+// bitWriter appends numbers of few bits, lowest first.
+type bitWriter struct {
+	b    []byte
+	left uint64
+	n    int
+}
+
+func (w *bitWriter) put(v uint64, n int) {
+	w.left |= (v & (1<<n - 1)) << w.n
+	for w.n += n; w.n >= 8; w.n -= 8 {
+		w.b = append(w.b, byte(w.left))
+		w.left >>= 8
+	}
+}
+
+func (w *bitWriter) flush() []byte {
+	if w.n > 0 {
+		w.b = append(w.b, byte(w.left))
+	}
+	return w.b
+}
+
+// bitReader reads them back.
+type bitReader struct {
+	b    []byte
+	at   int // in bits
+	ok   bool
+	over bool
+}
+
+func (r *bitReader) take(n int) (v uint64) {
+	for i := range n {
+		at := r.at + i
+		if at/8 >= len(r.b) {
+			r.over = true
+			break
+		}
+		v |= uint64(r.b[at/8]>>(at%8)&1) << i
+	}
+	r.at += n
+	r.ok = !r.over
+	return v
+}
+
+// rest is what follows the byte of the last bit. The bits between must be zero.
+func (r *bitReader) rest() []byte { return r.b[(r.at+7)/8:] }
