@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tidepost/scheduler"
+	"tidepost/scheduler/experiment"
 	"tidepost/scheduler/throttle"
 	"tidepost/suppression"
 )
@@ -23,6 +24,8 @@ type Rules struct {
 	HoldInDoubt bool           // bulk that may have left before a crash waits for a person
 	Sees        scheduler.Sees // what may be learned from mail
 	Sensitive   []string       // List-Ids that use shared curves only
+
+	Experiments []experiment.Experiment // named ones; where several run a mailbox is in the first that it takes part in
 }
 
 // Tenant is who a credential belongs to.

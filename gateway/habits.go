@@ -78,9 +78,16 @@ func pressure(c Class) float32 {
 // draw is the mailbox's hash that decides its arm and what is explored.
 func (k Key) draw() uint64 { return binary.LittleEndian.Uint64(k[8:]) }
 
-// arm is the arm of a mailbox's bulk mail for a tenant.
-func (g *Gateway) arm(tenant string, k Key, now time.Time) scheduler.Arm {
-	return g.Rules(tenant).Arms.Of(g.Salt, k.draw(), now)
+// arm is the arm of a mailbox's bulk mail for a tenant, and the named experiment
+// that it is in for, if any.
+func (g *Gateway) arm(tenant string, k Key, now time.Time) (arm scheduler.Arm, named string) {
+	rules := g.Rules(tenant)
+	if len(rules.Experiments) > 0 && g.live(&Delivery{Tenant: tenant, Class: Promotional}, rules) {
+		if e, place := g.drawn(rules, tenant, k, now); e != nil {
+			return scheduler.Arm(place.Arm), e.Name
+		}
+	}
+	return rules.Arms.Of(g.Salt, k.draw(), now), ""
 }
 
 // doomed reports whether the plan before would have dropped the delivery.

@@ -28,6 +28,9 @@ func (g *Gateway) runLearning(ctx context.Context) {
 		}
 		if n*saveEvery%refitEvery == 0 {
 			g.refit()
+			if err := g.refitTolerance(ctx); err != nil && ctx.Err() == nil {
+				g.log().Error("what people bear could not be fitted anew; it is tried again in a day", "error", err)
+			}
 		}
 		if err := g.saveModels(ctx); err != nil && ctx.Err() == nil {
 			g.log().Error("what was learned could not be stored; it is tried again in an hour", "error", err)

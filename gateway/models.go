@@ -71,6 +71,15 @@ func (t *tenantModel) learn(before *interest.State, m interest.Mail, read, click
 	}
 }
 
+// planned counts a mail that was planned for the first time: which mail brings least
+// depends on what all of it brings.
+func (t *tenantModel) planned(d *scheduler.Decision, n *Delivery, rules *Rules) {
+	it := item(n, rules)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.learner.Planned(d, it.Worth(), it.Droppable)
+}
+
 // observed notes that people's opens or clicks come back at all.
 func (t *tenantModel) observed() {
 	if t.current.Load().Observed {

@@ -30,7 +30,7 @@ func (t *turn) planNew(id DeliveryID, m *Message, duplicate bool) {
 	}
 	n := d.Next()
 	n.Duplicate = duplicate
-	t.plan(n, append([]Event{{Kind: EventAccepted}}, told...)...)
+	t.plan(n, append([]Event{t.g.accepted(n, t.now)}, told...)...)
 	if d.Supersede != "" {
 		t.replanOthers(d)
 	}
@@ -100,9 +100,11 @@ func (t *turn) plan(n *Delivery, told ...Event) {
 	p = t.guard(n, p)
 	was := t.box.Delivery(n.ID)
 	n.Reason = string(p.Reason)
-	n.Decision = nil
-	if !p.Decision.At.IsZero() {
+	if !p.Decision.At.IsZero() { // a retry keeps the one it has
 		n.Decision = p.Decision.AppendBinary(nil)
+	}
+	if n.Rev == 1 && n.Class.Bulk() {
+		t.g.models.tenant(n.Tenant).planned(&p.Decision, n, t.g.Rules(n.Tenant))
 	}
 	switch p.Action {
 	case scheduler.Drop:
@@ -171,14 +173,16 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 	if n.Class.Bulk() || n.Supersede != "" {
 		r.Items = others(r.Items, t.box, n, rules)
 	}
-	policy := t.g.policy(n, rules)
+	policy := t.g.policy(n, rules, t.now)
 	return policy.Plan(&r, 0)
 }
 
-// policy is the rules' with what this installation and people at run time add.
-func (g *Gateway) policy(d *Delivery, rules *Rules) scheduler.Policy {
+// policy is the rules' with what this installation, people at run time and
+// experiments add.
+func (g *Gateway) policy(d *Delivery, rules *Rules, at time.Time) scheduler.Policy {
 	p := rules.Policy
 	p.Salt, p.Live = g.Salt, g.live(d, rules)
+	g.randomise(&p, d, rules, at)
 	return p
 }
 

@@ -204,7 +204,7 @@ func (g *Gateway) first(box *Mailbox, due []*Delivery, now time.Time) *Delivery 
 			r.Mailbox, r.Model, r.Sees = box.Key.draw(), g.model(due[0].Tenant), g.sees(due[0])
 		}
 	}
-	policy := g.policy(due[0], rules)
+	policy := g.policy(due[0], rules, now)
 	if i, _ := policy.Next(&r); i >= 0 {
 		return due[i]
 	}

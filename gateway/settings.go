@@ -16,6 +16,7 @@ type settings struct {
 	campaigns map[CampaignKey]Pause // guarded by mu
 	tenants   map[string]Pause      // guarded by mu
 	modes     modes
+	endings   endings
 }
 
 // Pause says who stopped a tenant's or a campaign's mail, and when.
@@ -38,6 +39,10 @@ func (g *Gateway) loadSettings() error {
 	for name, value := range kept.Settings() {
 		if strings.HasPrefix(name, settingMode) {
 			g.settings.loadMode(value)
+			continue
+		}
+		if strings.HasPrefix(name, settingEnding) {
+			g.settings.endings.load(value)
 			continue
 		}
 		var p Pause

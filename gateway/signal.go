@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tidepost/scheduler"
@@ -79,7 +80,7 @@ func (g *Gateway) Learn(ctx context.Context, s Signal) (bool, error) {
 		return false, err
 	}
 	if reason, ok := closes[s.Kind]; ok {
-		if err := g.close(ctx, &s, reason); err != nil {
+		if known, err := g.close(ctx, &s, reason); err != nil || known {
 			return false, err
 		}
 	}
@@ -129,14 +130,48 @@ func (g *Gateway) about(ctx context.Context, s *Signal) (DeliveryID, error) {
 }
 
 // close stops further mail: an opt-out from its sender's bulk, or everything to an
-// address that does not exist.
-func (g *Gateway) close(ctx context.Context, s *Signal, reason suppression.Reason) error {
+// address that does not exist. known: an earlier signal has, and this one names no
+// message, so that it tells nothing new.
+func (g *Gateway) close(ctx context.Context, s *Signal, reason suppression.Reason) (known bool, err error) {
 	scope := suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant}
 	if reason == suppression.HardBounce {
 		scope = suppression.Scope{}
 	}
-	return g.Observe(ctx, suppression.Entry{Address: s.Mailbox.String(), Scope: scope, Reason: reason,
-		Source: "signal:" + s.Source, Evidence: s.Message, Created: g.now()}, "signal:"+s.Source)
+	e := suppression.Entry{Address: s.Mailbox.String(), Scope: scope, Reason: reason,
+		Source: "signal:" + s.Source, Evidence: s.Message, Created: g.now()}
+	if s.Message == "" {
+		earlier, err := g.closedBy(ctx, &e)
+		if err != nil || earlier != nil {
+			return earlier != nil && e.Created.Sub(earlier.Created) > toldAgain, err
+		}
+	}
+	return false, g.Observe(ctx, e, e.Source)
+}
+
+// toldAgain is how long what a signal tells is applied again, lest a stop between the
+// entry and the profile had left one of them out. The profile tells repetitions
+// apart by itself that long.
+const toldAgain = time.Hour
+
+// closedBy is the entry that an earlier signal made and that an entry would repeat,
+// or nil.
+func (g *Gateway) closedBy(ctx context.Context, e *suppression.Entry) (*suppression.Entry, error) {
+	list, ok := g.Store.(Entries)
+	if !ok {
+		return nil, nil
+	}
+	entries, err := list.Entries(ctx, e.Address)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(entries, func(old suppression.Entry) bool {
+		return old.Scope == e.Scope && old.Reason == e.Reason && old.Removed.IsZero() && old.Expires.IsZero() &&
+			strings.HasPrefix(old.Source, "signal:")
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	return &entries[i], nil
 }
 
 // signalDetail is what the event of a signal tells beside its kind.
@@ -147,11 +182,12 @@ type signalDetail struct {
 	Human    float32 `json:"human"`
 	Source   string  `json:"source,omitempty"`
 
-	// For the experiment: the mailbox's arm, the week, and what its owner did for
-	// the first time in it (scheduler.Deeds).
-	Arm  string `json:"arm,omitempty"`
-	Week uint16 `json:"week,omitempty"`
-	New  uint8  `json:"new,omitempty"`
+	// For the experiment: its name if it is a named one, the mailbox's arm, the week,
+	// and what its owner did for the first time in it (scheduler.Deeds).
+	Experiment string `json:"experiment,omitempty"`
+	Arm        string `json:"arm,omitempty"`
+	Week       uint16 `json:"week,omitempty"`
+	New        uint8  `json:"new,omitempty"`
 }
 
 // learn applies a signal to the mailbox's profile.
@@ -196,7 +232,8 @@ func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *s
 	if p.Week != week {
 		did = 0
 	}
-	detail.Arm, detail.Week, detail.New = t.g.arm(s.Tenant, t.box.Key, t.now).String(), p.Week, uint8(p.Did&^did)
+	arm, named := t.g.arm(s.Tenant, t.box.Key, t.now)
+	detail.Experiment, detail.Arm, detail.Week, detail.New = named, arm.String(), p.Week, uint8(p.Did&^did)
 	var delay time.Duration
 	if kind <= scheduler.Clicked && s.Human >= 0.5 {
 		tenant.observed()

@@ -110,6 +110,9 @@ func (w *worker) idle(ctx context.Context) bool {
 	if !rests {
 		return comes
 	}
+	if !next.IsZero() {
+		g.alarm(ln, next) // nobody else looks at the line while the connection waits
+	}
 	linger := g.IdleClose
 	if linger == 0 {
 		linger = 5 * time.Second

@@ -86,6 +86,13 @@ func (l *Learner) Model() *Model {
 	return &m
 }
 
+// Planned counts a mail that was planned for the first time, and why.
+func (l *Learner) Planned(d *Decision, value float32, droppable bool) {
+	if !d.At.IsZero() {
+		l.model.Demand.Add(value*d.Interest, droppable && d.Mails >= leastMails)
+	}
+}
+
 // Adopt takes over a refitted clock and counts a version on.
 func (l *Learner) Adopt(p *clock.Prior) {
 	if p != l.model.Clock {
@@ -113,7 +120,7 @@ func (l *Learner) AppendBinary(b []byte) []byte {
 	if err != nil {
 		prior = nil // read back as damaged, and started anew
 	}
-	return appendPart(b, prior)
+	return m.Demand.appendBinary(appendPart(b, prior))
 }
 
 func appendPart(b, part []byte) []byte {
@@ -139,7 +146,11 @@ func ReadLearner(b []byte) (*Learner, error) {
 		return nil, err
 	}
 	prior, rest, err := cutPart(rest)
-	if err != nil || len(rest) > 0 {
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if m.Demand, ok = readDemand(rest); !ok {
 		return nil, errLearner
 	}
 	if err := m.Interest.UnmarshalBinary(prior); err != nil {

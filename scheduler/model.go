@@ -16,6 +16,9 @@ type Model struct {
 	// silence says nothing about a person.
 	Observed bool
 
+	// Demand is what the mail planned of late is expected to be read.
+	Demand Demand
+
 	// Resolved is told of each outcome that a profile takes in, before it does;
 	// nil: nobody learns from them. It must not keep the state.
 	Resolved func(before *interest.State, m interest.Mail, read, clicked bool)

@@ -43,6 +43,7 @@ type outlook struct {
 	loss, complaint    float32 // reads that an unsubscribe and a complaint cost
 	strain             float32 // reads that a unit of pressure costs later
 	push               float32 // what a unit of pressure adds to x
+	floor              float32 // worth below which mail is among what brings least
 
 	leave, complain        float32              // hazards
 	n                      int                  // hours foreseen
@@ -81,6 +82,9 @@ func (o *outlook) view(p *Policy, r *Request, own bool, zone *time.Location, las
 		o.foresight(r, hours, zone, last)
 	}
 	o.weigh(p)
+	if o.floor = 0; p.Keep > 0 {
+		o.floor = m.Demand.Floor(p.Keep)
+	}
 }
 
 // foreseen is how many hours behind the last window presence is asked for. What lies

@@ -27,6 +27,7 @@ type Policy struct {
 	Only     *Arm    // every mailbox is in this arm, live (replay, simulate); nil: as Arms say
 	Momentum bool    // release because the person is active right now
 	Aim      Aim     // of items that state none
+	Keep     float32 // share of the readings expected that is left where the least wanted mail is dropped; 0: nothing is dropped for that
 	Costs    Costs   // what leaving and pressing people costs; the zero value is the defaults
 }
 

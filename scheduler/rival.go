@@ -45,7 +45,8 @@ type rival struct {
 	here float32 // gain of leaving now, whether it may or not
 }
 
-func (it *Item) worth() float32 {
+// Worth is the relative worth, 1 where none is stated.
+func (it *Item) Worth() float32 {
 	if it.Value > 0 {
 		return it.Value
 	}
@@ -110,7 +111,7 @@ func (v *rival) know(p *Policy, r *Request, i int, o *outlook) {
 	if !o.own {
 		v.mail.Topic = 0
 	}
-	v.value, v.price = it.worth(), r.Price
+	v.value, v.price = it.Worth(), r.Price
 	v.read, v.sd = o.reads(v.mail)
 	v.pressing = v.weight * o.strain
 	v.best = -1
@@ -172,7 +173,8 @@ func (v *rival) foresee(o *outlook) {
 }
 
 // unwanted reports whether the model would rather not send the item: its best
-// utility is surely below zero. Thin evidence never says so.
+// utility is surely below zero, or it is surely among the mail that brings least.
+// Thin evidence never says so.
 func (v *rival) unwanted(o *outlook) bool {
 	if !v.item.Droppable {
 		return false
@@ -181,7 +183,7 @@ func (v *rival) unwanted(o *outlook) bool {
 	if v.best >= 0 {
 		top = v.u[v.best]
 	}
-	return o.mails >= leastMails && top < -margin*v.sd*v.value
+	return o.mails >= leastMails && (top < -margin*v.sd*v.value || v.value*(v.read+margin*v.sd) < o.floor)
 }
 
 // now are the parts of leaving at once.

@@ -54,5 +54,5 @@ func (s *Server) problems(st *statusDoc) []attention {
 	if n := st.Disk.Quarantined; n > 0 {
 		add("store-stopped", "%s could not be read and set aside.", plural(int64(n), "damaged record", "damaged records"))
 	}
-	return list
+	return append(list, s.endedProblems()...)
 }

@@ -45,6 +45,8 @@ type reportDoc struct {
 		Read int64 `json:"read"` // opens and clicks by people, since
 	} `json:"signals"`
 
+	BuiltIn map[string][]string `json:"built_in,omitempty"` // by tenant: what was never learned from its audience
+
 	Days      []*reportDay `json:"days"`
 	Sentences []string     `json:"sentences"`
 	Mode      string       `json:"mode,omitempty"`
@@ -99,7 +101,9 @@ func (s *Server) makeReport(c *call, tenant string, since, now time.Time, tell f
 	}
 	f.Mode = s.info().Mode
 	f.Warning = warning(f.Mode)
-	return f.finish(), nil
+	doc := f.finish()
+	doc.sayBuiltIn(s.builtIn(tenant))
+	return doc, nil
 }
 
 // progress tells how much of the history is read, going by its times.

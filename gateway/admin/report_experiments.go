@@ -53,18 +53,16 @@ type counted struct {
 
 func (s *Server) makeExperiments(ctx context.Context, j gateway.Journal, tenant string, tell func(float64)) (*experimentsDoc, error) {
 	now := s.now()
-	if s.counted.fold == nil {
-		s.counted.fold, s.counted.cursor = newExperimentFold(s.Gateway.Rules), gateway.Cursor{}
-	}
-	f := s.counted.fold
-	cursor, err := readJournal(ctx, j, s.counted.cursor, f.visit, func(at time.Time) { tell(share(at.Sub(f.begins), now.Sub(f.begins))) })
-	s.counted.cursor = cursor // what was read before an error is counted
-	if err != nil {
+	if err := s.countArms(ctx, j, tell); err != nil {
 		return nil, err
 	}
+	f := s.counted.fold
 	doc := &experimentsDoc{Since: utc(f.begins), Until: utc(now), OneIn: f.oneIn(), Tenants: []tenantExperiments{}, Notes: []string{}, Mode: s.info().Mode}
 	doc.Warning = warning(doc.Mode)
 	tallies := f.tallies()
+	if err := s.stopExperiments(ctx, tallies); err != nil {
+		return nil, err
+	}
 	for _, name := range s.experimenters(tallies) {
 		if tenant == "" || name == tenant {
 			doc.Tenants = append(doc.Tenants, s.tenantExperiments(tallies, name, f.signals[name])...)
@@ -72,6 +70,18 @@ func (s *Server) makeExperiments(ctx context.Context, j gateway.Journal, tenant 
 	}
 	doc.note(f)
 	return doc, nil
+}
+
+// countArms counts what history tells since the last time.
+func (s *Server) countArms(ctx context.Context, j gateway.Journal, tell func(float64)) error {
+	now := s.now()
+	if s.counted.fold == nil {
+		s.counted.fold, s.counted.cursor = newExperimentFold(s.Gateway.Rules), gateway.Cursor{}
+	}
+	f := s.counted.fold
+	cursor, err := readJournal(ctx, j, s.counted.cursor, f.visit, func(at time.Time) { tell(share(at.Sub(f.begins), now.Sub(f.begins))) })
+	s.counted.cursor = cursor // what was read before an error is counted
+	return err
 }
 
 // experimenters are the tenants that have counts or a policy.
@@ -86,33 +96,42 @@ func (s *Server) experimenters(t *experiment.Tallies) []string {
 
 func (s *Server) tenantExperiments(t *experiment.Tallies, name string, signals int64) []tenantExperiments {
 	rules := s.Gateway.Rules(name)
-	shares := sharesOf(rules)
-	byArm := map[string]float64{}
-	for a, percent := range shares {
-		if percent > 0 {
-			byArm[experiment.Arm(a).String()] = percent
-		}
-	}
 	live := s.liveNow(name, rules)
-	named := t.Experiments(name)
-	if !slices.Contains(named, "") {
-		named = append([]string{""}, named...)
-	}
 	var out []tenantExperiments
-	for _, e := range named {
-		doc := tenantExperiments{Report: t.Report(name, e, experiment.Rule{}), PolicyMode: gateway.ModeWord(live), Shares: byArm}
-		doc.Sentences = append(standingSentences(live, shares, signals), doc.Sentences...)
+	for _, label := range s.namedExperiments(t, name) {
+		shares, random, about := sharesOf(rules), false, []string(nil)
+		if label != "" {
+			e := configured(rules, label)
+			if about = s.tellExperiment(name, e); e != nil {
+				shares, random = e.Arms, e.Caps
+			} else {
+				shares, random = experiment.Shares{}, true
+			}
+		}
+		doc := tenantExperiments{Report: t.Report(name, label, experiment.Rule{}), PolicyMode: gateway.ModeWord(live), Shares: byArm(shares)}
+		standing := standingSentences(live, random || shares.Randomised(), signals)
+		doc.Sentences = slices.Concat(about, standing, doc.Sentences)
 		out = append(out, doc)
 	}
 	return out
 }
 
+func byArm(shares experiment.Shares) map[string]float64 {
+	percent := map[string]float64{}
+	for a, share := range shares {
+		if share > 0 {
+			percent[experiment.Arm(a).String()] = share
+		}
+	}
+	return percent
+}
+
 // standingSentences say why there may be nothing to say.
-func standingSentences(live bool, shares experiment.Shares, signals int64) (out []string) {
+func standingSentences(live, random bool, signals int64) (out []string) {
 	switch {
 	case !live:
 		out = append(out, "The mode is observe: arms act in live only, so that nothing is randomised now.")
-	case !shares.Randomised():
+	case !random:
 		out = append(out, "Randomisation is off: policy.arms gives everything to one arm, and nothing can be compared.")
 	}
 	if signals == 0 {
@@ -159,11 +178,18 @@ type experimentFold struct {
 	rules   func(tenant string) *gateway.Rules
 	begins  time.Time
 	buckets []bucket
-	known   int      // mailboxes in all buckets
-	most    int      // of them
-	names   []string // of tenants, by number
-	numbers map[string]uint32
-	signals map[string]int64 // clicks and reads by people, by tenant
+	known   int // mailboxes in all buckets
+	most    int // of them
+	groups  []group
+	numbers map[group]uint32
+	of      map[string][]uint32 // numbers of a tenant's groups
+	signals map[string]int64    // clicks and reads by people, by tenant
+}
+
+// group is those who are compared with one another.
+type group struct {
+	tenant     string
+	experiment string // "": the standing holdout
 }
 
 type bucket struct {
@@ -173,7 +199,7 @@ type bucket struct {
 
 type unitKey struct {
 	mailbox gateway.Key
-	tenant  uint32 // number of it
+	group   uint32 // number of it
 }
 
 const (
@@ -183,7 +209,7 @@ const (
 
 func newExperimentFold(rules func(string) *gateway.Rules) *experimentFold {
 	return &experimentFold{rules: rules, buckets: make([]bucket, allBuckets), most: maxUnits,
-		numbers: map[string]uint32{}, signals: map[string]int64{}}
+		numbers: map[group]uint32{}, of: map[string][]uint32{}, signals: map[string]int64{}}
 }
 
 func (f *experimentFold) oneIn() int { return allBuckets / len(f.buckets) }
@@ -202,7 +228,11 @@ func (f *experimentFold) visit(e *gateway.Event) {
 	}
 	switch e.Kind {
 	case gateway.EventAccepted, gateway.EventDelivered, gateway.EventDropped, gateway.EventSuppressed, gateway.EventBounced:
-		if d := e.Delivery; d != nil && d.Class.Bulk() {
+		switch d := e.Delivery; {
+		case d == nil || !d.Class.Bulk():
+		case e.Kind == gateway.EventAccepted:
+			f.accepted(e, d)
+		default:
 			f.delivery(e.Kind, d, e.At)
 		}
 	case gateway.EventOpened, gateway.EventClicked, gateway.EventUnsubscribed, gateway.EventComplained, gateway.EventBounceTold:
@@ -212,17 +242,36 @@ func (f *experimentFold) visit(e *gateway.Event) {
 	}
 }
 
+// accepted counts a mailbox where it was drawn to.
+func (f *experimentFold) accepted(e *gateway.Event, d *gateway.Delivery) {
+	planned := d.ID.Message.Time()
+	drawn, named := e.Drawn()
+	f.unit(f.number(d.Tenant, drawn.Label()), d.Mailbox, true, func(u *experiment.Unit, add func(experiment.Fact)) {
+		if d.Reason == "suppressed" {
+			add(u.Stopped(planned))
+			return
+		}
+		arm, shares := f.decided(d)
+		if named {
+			shares = drawn.Arms
+		}
+		add(u.Planned(planned, arm, shares))
+	})
+}
+
+// decided is the arm that a delivery was decided in.
+func (f *experimentFold) decided(d *gateway.Delivery) (experiment.Arm, experiment.Shares) {
+	why, err := d.Why()
+	if err != nil || why.At.IsZero() || !why.Live {
+		return experiment.Outside, experiment.Shares{}
+	}
+	return experiment.Arm(why.Arm), sharesOf(f.rules(d.Tenant))
+}
+
 func (f *experimentFold) delivery(kind gateway.EventKind, d *gateway.Delivery, at time.Time) {
 	planned := d.ID.Message.Time()
-	f.unit(d.Tenant, d.Mailbox, kind == gateway.EventAccepted, func(u *experiment.Unit, add func(experiment.Fact)) {
+	f.units(d.Tenant, d.Mailbox, func(u *experiment.Unit, add func(experiment.Fact)) {
 		switch kind {
-		case gateway.EventAccepted:
-			if d.Reason == "suppressed" {
-				add(u.Stopped(planned))
-				return
-			}
-			arm, shares := f.drawn(d)
-			add(u.Planned(planned, arm, shares))
 		case gateway.EventDelivered:
 			add(u.Sent(planned, at.Sub(d.Accepted)))
 		case gateway.EventBounced:
@@ -233,18 +282,15 @@ func (f *experimentFold) delivery(kind gateway.EventKind, d *gateway.Delivery, a
 	})
 }
 
-// drawn is the arm that a delivery was decided in.
-func (f *experimentFold) drawn(d *gateway.Delivery) (experiment.Arm, experiment.Shares) {
-	why, err := d.Why()
-	if err != nil || why.At.IsZero() || !why.Live {
-		return experiment.Outside, experiment.Shares{}
-	}
-	return experiment.Arm(why.Arm), sharesOf(f.rules(d.Tenant))
-}
-
 func (f *experimentFold) signal(kind gateway.EventKind, h *heard, at time.Time) {
 	planned := h.planned(at)
-	f.unit(h.tenant, h.mailbox, false, func(u *experiment.Unit, add func(experiment.Fact)) {
+	told := kind == gateway.EventOpened || kind == gateway.EventClicked
+	if told && !h.human {
+		return
+	}
+	known := false
+	f.units(h.tenant, h.mailbox, func(u *experiment.Unit, add func(experiment.Fact)) {
+		known = true
 		switch kind {
 		case gateway.EventUnsubscribed:
 			add(u.Did(experiment.Unsubscribed, planned))
@@ -253,38 +299,46 @@ func (f *experimentFold) signal(kind gateway.EventKind, h *heard, at time.Time) 
 		case gateway.EventBounceTold:
 			add(u.Did(experiment.Bounced, planned))
 		default:
-			if !h.human {
-				return
-			}
-			f.signals[h.tenant]++
 			add(u.Did(experiment.Read, planned)) // who clicks has read
 			if kind == gateway.EventClicked {
 				add(u.Did(experiment.Clicked, planned))
 			}
 		}
 	})
+	if told && known {
+		f.signals[h.tenant]++
+	}
 }
 
-// unit changes what is kept of a mailbox; one that never had mail is made only
-// where that is asked.
-func (f *experimentFold) unit(tenant string, mailbox gateway.Key, begin bool, change func(u *experiment.Unit, add func(experiment.Fact))) {
+// units changes what is kept of a mailbox in all groups that it ever was in: each
+// knows by itself whether it was in when the mail was planned. In the week of a
+// change from one to another it counts in both.
+func (f *experimentFold) units(tenant string, mailbox gateway.Key, change func(u *experiment.Unit, add func(experiment.Fact))) {
+	for _, group := range f.of[tenant] {
+		f.unit(group, mailbox, false, change)
+	}
+}
+
+// unit changes what is kept of a mailbox in a group; where there is nothing that is
+// begun only if asked.
+func (f *experimentFold) unit(group uint32, mailbox gateway.Key, begin bool, change func(u *experiment.Unit, add func(experiment.Fact))) {
 	i := int(mailbox[len(mailbox)-1])
 	if i >= len(f.buckets) {
 		return
 	}
-	b, key := &f.buckets[i], unitKey{mailbox, f.number(tenant)}
+	b, key, g := &f.buckets[i], unitKey{mailbox, group}, f.groups[group]
 	kept, known := b.units[key]
 	if !known && !begin {
 		return
 	}
-	var u experiment.Unit
-	if known {
-		if err := u.UnmarshalBinary(kept[:]); err != nil { // we wrote it ourselves
-			return
-		}
+	u := f.unpack(kept, known)
+	if !known && g.experiment != "" {
+		standing, ok := b.units[unitKey{mailbox, f.number(g.tenant, "")}]
+		u = f.unpack(standing, ok)
+		u = u.Elsewhere()
 	}
 	change(&u, func(fact experiment.Fact) {
-		fact.Tenant = f.names[key.tenant]
+		fact.Tenant, fact.Experiment = g.tenant, g.experiment
 		b.tallies.Add(fact)
 	})
 	u.AppendBinary(kept[:0])
@@ -298,13 +352,22 @@ func (f *experimentFold) unit(tenant string, mailbox gateway.Key, begin bool, ch
 	}
 }
 
-// number keeps a tenant's name once, apart from the event that it came in.
-func (f *experimentFold) number(tenant string) uint32 {
-	n, ok := f.numbers[tenant]
+func (f *experimentFold) unpack(kept [experiment.UnitSize]byte, known bool) (u experiment.Unit) {
+	if known && u.UnmarshalBinary(kept[:]) != nil { // we wrote it ourselves
+		u = experiment.Unit{}
+	}
+	return u
+}
+
+// number keeps a group's names once, apart from the event that they came in.
+func (f *experimentFold) number(tenant, named string) uint32 {
+	g := group{tenant, named}
+	n, ok := f.numbers[g]
 	if !ok {
-		n = uint32(len(f.names))
-		f.names = append(f.names, strings.Clone(tenant))
-		f.numbers[f.names[n]] = n
+		n, g = uint32(len(f.groups)), group{strings.Clone(tenant), strings.Clone(named)}
+		f.groups = append(f.groups, g)
+		f.numbers[g] = n
+		f.of[g.tenant] = append(f.of[g.tenant], n)
 	}
 	return n
 }

@@ -144,7 +144,8 @@ func TestReport(t *testing.T) {
 	if r.Planned != 4 || r.Held != 0 {
 		t.Errorf("since %s: %+v", since, r)
 	}
-	said(t, r.Sentences, "It would have held none.", "The built-in model is in force")
+	said(t, r.Sentences, "It would have held none.", "The built-in model is in force",
+		"Built in, not learned from this audience: the shared reading hours, how long mail lies unread, how much mail people bear, when they leave.")
 	w.document(Viewer, "/api/v1/report?tenant=other", &r)
 	said(t, r.Sentences, "No bulk mail was planned since", "No signal has ever come")
 }

@@ -119,6 +119,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer wg.Wait()
 	defer stop() // before waiting
 	wg.Go(func() { s.sampleDisk(base) })
+	wg.Go(func() { s.watchExperiments(base) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {

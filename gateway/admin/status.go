@@ -57,6 +57,7 @@ func (s *Server) status() statusDoc {
 		doc.Accepting, doc.Why = false, mark(shorten(why.Error(), 500))
 	}
 	doc.Differences = append(doc.Differences, s.modeDifferences()...)
+	doc.Differences = append(doc.Differences, s.endedDifferences()...)
 	if doc.Differences == nil {
 		doc.Differences = []Difference{}
 	}

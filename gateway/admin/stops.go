@@ -89,7 +89,8 @@ func (s *Server) tellGates(x *explanation, box *gateway.Mailbox, tenant string) 
 	now := s.now()
 	doc := newGatesDoc(box, now)
 	if s.Gateway.Rules != nil {
-		opens, why := box.Gates.Check(now, &s.Gateway.Rules(tenant).Policy, zone(box.Zone), &scheduler.Item{})
+		policy := s.Gateway.PolicyOf(tenant, box.Key)
+		opens, why := box.Gates.Check(now, &policy, zone(box.Zone), &scheduler.Item{})
 		if why != "" {
 			doc.Opens, doc.Reason = opens.UTC(), string(why)
 		}

@@ -74,6 +74,12 @@ func (u *Unit) Stopped(at time.Time) Fact {
 	return Fact{}
 }
 
+// Elsewhere is the same mailbox before it enters an arm of another experiment: it
+// brings its past along.
+func (u *Unit) Elsewhere() Unit {
+	return Unit{week: u.week, clicked: u.clicked, read: u.read, seen: u.seen}
+}
+
 // maxWeeks are the weeks of the longest quarter.
 const maxWeeks = 14
 

@@ -37,6 +37,7 @@ type mail struct {
 	vital  bool // transactional: an unsubscribe does not stop it
 	look   bool // to be planned in this turn
 	fresh  bool // was planned in this turn: Engine.plans has the plan in the same place
+	told   bool // to the learner, as planned
 	shown  bool // a hold was told, until due and for reason
 	reason scheduler.Reason
 }

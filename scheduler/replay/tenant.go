@@ -45,6 +45,13 @@ func (t *tenant) observed() {
 	t.model = &m
 }
 
+// planned notes a bulk mail that was planned for the first time.
+func (t *tenant) planned(d *scheduler.Decision, it *scheduler.Item) {
+	if t.learner != nil {
+		t.learner.Planned(d, it.Worth(), it.Droppable)
+	}
+}
+
 // learn takes in the outcome of one mail.
 func (t *tenant) learn(before *interest.State, m interest.Mail, read, clicked bool) {
 	t.learner.Observe(before, m, read, clicked)

@@ -51,6 +51,10 @@ func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
 		r.Items, at = e.few(q, i), 0
 	}
 	p := t.Plan(r, at)
+	if m.bulk && !m.told {
+		m.told = true
+		t.planned(&p.Decision, &q.items[i])
+	}
 	if p.Decision.Propensity == 0 {
 		p = t.noChoice(b, e.now, p)
 	}

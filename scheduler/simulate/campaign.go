@@ -78,9 +78,9 @@ func newCampaign(r *rand.Rand, home *zone, week, topic int) campaign {
 		d = 5 + r.IntN(2)
 	}
 	local := 10 * hour
-	switch u, any := r.Float64(), r.Float64(); {
+	switch u, at := r.Float64(), r.Float64(); {
 	case u > .95:
-		local = int(any * day)
+		local = int(at * day)
 	case u > .8:
 		local = 15 * hour
 	}

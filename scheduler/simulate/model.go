@@ -25,7 +25,7 @@ func plannedBy(rules replay.Rules, drops bool) starter {
 	return func(p *play) (sender, error) {
 		e := &planned{mails: p.mails, named: map[uint64]int{}, boxes: make([]replay.Box, len(p.people)), drops: drops}
 		arm := scheduler.ArmModel
-		rules.Live, rules.Only = true, &arm
+		rules.Live, rules.Only, rules.Learn = true, &arm, true
 		for t := range e.tenants {
 			e.tenants[t] = e.engine.Tenant(rules)
 		}

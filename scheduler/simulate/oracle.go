@@ -113,11 +113,19 @@ func (s *stage) pull(p *person) []float64 {
 	return out
 }
 
+// attentionOf sums the pull of a mail's ages over the hours in which they fall.
 func attentionOf(c *[168]float32, pull []float64) *[168]float64 {
+	var folded [168]float64 // ages a week apart fall into the same hour
+	for age, v := range pull {
+		folded[age%168] += v
+	}
 	out := new([168]float64)
 	for h := range out {
-		for age, v := range pull {
-			out[h] += float64(c[(h+age)%168]) * v
+		for age, v := range folded[:168-h] {
+			out[h] += float64(c[h+age]) * v
+		}
+		for i, v := range folded[168-h:] {
+			out[h] += float64(c[i]) * v
 		}
 	}
 	return out

@@ -127,31 +127,31 @@ func draw(r *rand.Rand, shares []float64) int {
 
 // subscribe draws who may write to a person.
 func (p *person) subscribe(r *rand.Rand) {
-	any := false
+	some := false
 	for t := range p.tenants {
 		p.tenants[t] = r.Float64() < .55
-		any = any || p.tenants[t]
+		some = some || p.tenants[t]
 	}
-	if fallback := r.IntN(tenantCount); !any {
+	if fallback := r.IntN(tenantCount); !some {
 		p.tenants[fallback] = true
 	}
 }
 
 // grow draws how a person's interest in each topic drifts, fades and ends.
 func (p *person) grow(r *rand.Rand, weeks int) {
-	base := -2 + 1.8*r.NormFloat64()
+	base := -2.2 + 2.2*r.NormFloat64()
 	mood := 0.0
 	moods := make([]float64, weeks)
 	for i := range moods {
-		mood = .9*mood + .2*r.NormFloat64()
+		mood = .9*mood + .12*r.NormFloat64()
 		moods[i] = mood
 	}
 	for topic := range p.appeal {
-		level := base + topics[topic].appeal + .75*r.NormFloat64()
+		level := base + topics[topic].appeal + .45*r.NormFloat64()
 		own := 0.0
 		p.appeal[topic] = make([]float32, weeks)
 		for i := range moods {
-			own = .92*own + .2*r.NormFloat64()
+			own = .92*own + .12*r.NormFloat64()
 			p.appeal[topic][i] = float32(level + moods[i] + own - .012*float64(i))
 		}
 		p.lapse[topic] = when(r.ExpFloat64() * 110 * weekLong)

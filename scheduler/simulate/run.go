@@ -156,6 +156,9 @@ type runResult map[string][]Week
 
 // run plays all policies on one stage.
 func (o *Options) run(ctx context.Context, world, seed int) (runResult, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s, err := newStage(&o.Worlds[world], mix(o.First+uint64(seed)), o.People, o.Weeks)
 	if err != nil {
 		return nil, err

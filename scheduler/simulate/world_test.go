@@ -37,7 +37,7 @@ func mustPlay(t *testing.T, s *stage, start starter, seen func(*mail, when, *out
 // written to who has left.
 func TestOrderOfEvents(t *testing.T) {
 	for _, w := range Worlds() {
-		s := testStage(t, w.Name, 60, 6)
+		s := testStage(t, w.Name, 40, 5)
 		reads, prefetched := 0, 0
 		p := mustPlay(t, s, random(.1), func(m *mail, at when, out *outcome) {
 			for _, e := range []when{out.read, out.clicked, out.left, out.complained, out.prefetched} {
