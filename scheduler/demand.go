@@ -10,10 +10,11 @@ import (
 //
 // Where volume must fall, mail that is least likely to be read costs least: in
 // recorded newsletters half of the recipients hold 92 % of the opens. What is
-// dropped is therefore chosen by one rule for all of a tenant's mail: the least
-// wanted, as long as a share of the readings expected (Policy.Keep) is left.
+// dropped is therefore chosen by one rule for all of a tenant's mail: what brings
+// least for what it costs, as long as a share of the readings expected (Policy.Keep)
+// is left. A fixed bound on utility drops a tenth on one list and half on another.
 type Demand struct {
-	bins   [demandBins]float32 // readings expected of mail that may be dropped, by how likely
+	bins   [demandBins]float32 // readings expected of mail that may be dropped, by its thrift
 	total  float32             // of all mail
 	weight float32             // of the next mail; grows, so that old mail fades
 	mails  uint32
@@ -21,15 +22,23 @@ type Demand struct {
 
 const (
 	demandBins   = 64
-	demandLeast  = 1e-4   // expected readings of the lowest bin's upper edge
+	demandLeast  = 1e-3   // upper edge of the lowest bin
 	demandSteps  = 4      // bins to a doubling
 	demandMemory = 20_000 // mails after which a mail's weight has fallen to a third
 	demandEnough = 500    // mails below which nothing is said
 )
 
+// attention is what a mail costs its reader whatever else it costs, in readings: it
+// wants to be looked at. It decides how much the likelihood of a reading counts for
+// the order of drops, and how much pressure and the risk that the reader leaves.
+const attention = 0.08
+
+// thrift is what mail brings for what it costs.
+func thrift(worth, cost float32) float32 { return worth / (attention + max(cost, 0)) }
+
 // Add counts one mail that was planned: its value times the probability that it is
-// read, and whether it may be dropped for that.
-func (d *Demand) Add(worth float32, droppable bool) {
+// read, what it costs, and whether it may be dropped for that.
+func (d *Demand) Add(worth, cost float32, droppable bool) {
 	if d.weight == 0 {
 		d.weight = 1
 	}
@@ -39,7 +48,7 @@ func (d *Demand) Add(worth float32, droppable bool) {
 	d.mails = min(d.mails+1, demandEnough)
 	d.total += d.weight * worth
 	if droppable {
-		d.bins[demandBin(worth)] += d.weight * worth
+		d.bins[demandBin(thrift(worth, cost))] += d.weight * worth
 	}
 	if d.weight *= 1 + 1.0/demandMemory; d.weight > 1e6 {
 		d.fade(1 / d.weight)
@@ -54,14 +63,14 @@ func (d *Demand) fade(by float32) {
 	d.weight *= by
 }
 
-func demandBin(worth float32) int {
-	if worth <= demandLeast {
+func demandBin(thrift float32) int {
+	if thrift <= demandLeast {
 		return 0
 	}
-	return min(demandBins-1, 1+int(demandSteps*math.Log2(float64(worth/demandLeast))))
+	return min(demandBins-1, 1+int(demandSteps*math.Log2(float64(thrift/demandLeast))))
 }
 
-// Floor is the worth below which mail may be dropped so that the share keep of all
+// Floor is the thrift below which mail may be dropped so that the share keep of all
 // readings is left; 0 where nothing may, or where too little is known.
 func (d *Demand) Floor(keep float32) float32 {
 	if d.mails < demandEnough || keep >= 1 {

@@ -13,14 +13,14 @@ func TestDemandFloor(t *testing.T) {
 	for i := range worths {
 		p := r.Float32()
 		worths[i] = p * p * p // most mail is hardly wanted
-		d.Add(worths[i], true)
+		d.Add(worths[i], 0, true)
 	}
 	for _, keep := range []float32{0.99, 0.95, 0.8, 0.5} {
 		floor := d.Floor(keep)
 		var lost, total, mails float32
 		for _, w := range worths {
 			total += w
-			if w < floor {
+			if w/attention < floor {
 				lost += w
 				mails++
 			}
@@ -34,12 +34,12 @@ func TestDemandFloor(t *testing.T) {
 func TestDemandSaysNothingEarly(t *testing.T) {
 	var d Demand
 	for range demandEnough - 1 {
-		d.Add(0.5, true)
+		d.Add(0.5, 0, true)
 	}
 	if f := d.Floor(0.5); f != 0 {
 		t.Errorf("after %d mails the floor is %v", demandEnough-1, f)
 	}
-	d.Add(0.5, true)
+	d.Add(0.5, 0, true)
 	if f := d.Floor(0.5); f <= 0 {
 		t.Error("after enough mails there is no floor")
 	}
@@ -52,10 +52,10 @@ func TestDemandSaysNothingEarly(t *testing.T) {
 func TestDemandProtectsWhatMayNotBeDropped(t *testing.T) {
 	var d Demand
 	for range 1000 {
-		d.Add(0.4, false)
-		d.Add(0.01, true)
+		d.Add(0.4, 0, false)
+		d.Add(0.01, 0, true)
 	}
-	if f := d.Floor(0.95); f < 0.01 {
+	if f := d.Floor(0.95); f < 0.01/attention {
 		t.Errorf("the floor is %v: all mail that is hardly wanted may go", f)
 	}
 }
@@ -64,13 +64,20 @@ func TestDemandProtectsWhatMayNotBeDropped(t *testing.T) {
 func TestDemandFollowsTheList(t *testing.T) {
 	var d Demand
 	for range 20_000 {
-		d.Add(0.5, true)
+		d.Add(0.5, 0, true)
 	}
 	before := d.Floor(0.9)
 	for range 200_000 {
-		d.Add(0.05, true)
+		d.Add(0.05, 0, true)
 	}
 	if after := d.Floor(0.9); after >= before/4 {
 		t.Errorf("the floor was %v and is %v after a year of mail that is wanted a tenth as much", before, after)
+	}
+}
+
+// Of two mails that are as likely to be read, the one that costs more goes first.
+func TestDemandCountsCosts(t *testing.T) {
+	if thrift(0.1, 0.2) >= thrift(0.1, 0) || thrift(0.2, 0.1) <= thrift(0.1, 0.1) {
+		t.Error("thrift does not rise with worth or fall with cost")
 	}
 }

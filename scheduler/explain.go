@@ -23,11 +23,21 @@ func (d *Decision) Sentence(zone *time.Location) string {
 	case Hold:
 		s += " until " + d.WouldAt.In(zone).Format("Mon 15:04") + ": " + d.because()
 	case Drop:
-		s += fmt.Sprintf(": it would bring %s and cost %s reads' worth", amount(d.Best.Read), amount(d.Best.costs()))
+		s += d.unwanted()
 	default:
 		s += ": " + d.because()
 	}
 	return s + fmt.Sprintf("; pressure %.1f of what this person bears.", d.Pressure)
+}
+
+// unwanted says why it is dropped: for what it would cost, or because all other mail
+// brings more.
+func (d *Decision) unwanted() string {
+	if d.Best.U() < 0 {
+		return fmt.Sprintf(": it would bring %s and cost %s reads' worth", amount(d.Best.Read), amount(d.Best.costs()))
+	}
+	return fmt.Sprintf(": with a chance of %.1f %% of being read it is among the mail that brings least for what it costs, %s reads' worth",
+		100*d.Interest, amount(d.Best.costs()))
 }
 
 func (d *Decision) verb() string {
@@ -61,11 +71,18 @@ func (d *Decision) because() string {
 func (d *Decision) evidence() string {
 	switch {
 	case d.Own:
-		return fmt.Sprintf(" (%.0f hours of own evidence)", d.Evidence)
+		return " (" + hoursOf(d.Evidence) + " of own evidence)"
 	case d.Model > 0:
 		return " (the shared curve)"
 	}
 	return " (no evidence yet)"
+}
+
+func hoursOf(v float32) string {
+	if n := math.Round(float64(v)); n != 1 {
+		return fmt.Sprintf("%.0f hours", n)
+	}
+	return "1 hour"
 }
 
 // Lines are the parts as text, one a line, and their sum.
@@ -94,11 +111,11 @@ type Change struct {
 func (c Change) String() string {
 	switch c.Input {
 	case "max_hold":
-		return fmt.Sprintf("held at most %.1f hours longer, it would leave sooner", c.To)
+		return fmt.Sprintf("a hold of less than %.1f hours: %s", c.To, c.Then)
 	case "value":
-		return fmt.Sprintf("with %.2g times its value: %s", c.To, c.Then)
+		return fmt.Sprintf("%.2g times its value: %s", c.To, c.Then)
 	}
-	return fmt.Sprintf("with %s %.2g instead of %.2g: %s", c.Input, c.To, c.From, c.Then)
+	return fmt.Sprintf("%s %.2g instead of %.2g: %s", c.Input, c.To, c.From, c.Then)
 }
 
 // Changes are the smallest changes of single inputs that would have changed the

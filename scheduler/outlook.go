@@ -43,7 +43,8 @@ type outlook struct {
 	loss, complaint    float32 // reads that an unsubscribe and a complaint cost
 	strain             float32 // reads that a unit of pressure costs later
 	push               float32 // what a unit of pressure adds to x
-	floor              float32 // worth below which mail is among what brings least
+	keeps              bool    // a share of the readings is to be kept
+	floor              float32 // thrift below which mail is among what brings least
 
 	leave, complain        float32              // hazards
 	n                      int                  // hours foreseen
@@ -82,7 +83,7 @@ func (o *outlook) view(p *Policy, r *Request, own bool, zone *time.Location, las
 		o.foresight(r, hours, zone, last)
 	}
 	o.weigh(p)
-	if o.floor = 0; p.Keep > 0 {
+	if o.keeps, o.floor = p.Keep > 0, 0; o.keeps {
 		o.floor = m.Demand.Floor(p.Keep)
 	}
 }

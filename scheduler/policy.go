@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tidepost/scheduler/clock"
+	"tidepost/scheduler/experiment"
 )
 
 // maxWindow bounds what a client may ask for in X-Tidepost-Window.
@@ -20,15 +21,15 @@ type Policy struct {
 	DropAtLimit bool           // drop droppable items that gap or cap still stop when their hold ends
 	Jitter      time.Duration  // releases at the edges of quiet hours are spread over this; 0: all on the dot
 
-	Live     bool    // false: gates alone decide, and each Decision records what the model would have done
-	Arms     Arms    // in force when Live
-	Explore  float32 // share of the model arm's mail that leaves at a random permitted hour
-	Salt     uint64  // of the hashes that draw arms and exploration
-	Only     *Arm    // every mailbox is in this arm, live (replay, simulate); nil: as Arms say
-	Momentum bool    // release because the person is active right now
-	Aim      Aim     // of items that state none
-	Keep     float32 // share of the readings expected that is left where the least wanted mail is dropped; 0: nothing is dropped for that
-	Costs    Costs   // what leaving and pressing people costs; the zero value is the defaults
+	Live     bool              // false: gates alone decide, and each Decision records what the model would have done
+	Arms     experiment.Shares // in force when Live; drawn anew with each quarter of the year
+	Explore  float32           // share of the model arm's mail that leaves at a random permitted hour
+	Salt     uint64            // of the hashes that draw arms and exploration
+	Only     *Arm              // every mailbox is in this arm, live (replay, simulate); nil: as Arms say
+	Momentum bool              // release because the person is active right now
+	Aim      Aim               // of items that state none
+	Keep     float32           // share of the readings expected that drops must leave; 0: drops go by utility alone, 1: there are none
+	Costs    Costs             // what leaving and pressing people costs; the zero value is the defaults
 }
 
 // Costs weigh what a mail may cost against what it may bring, in reads' worth of

@@ -172,18 +172,22 @@ func (v *rival) foresee(o *outlook) {
 	}
 }
 
-// unwanted reports whether the model would rather not send the item: its best
-// utility is surely below zero, or it is surely among the mail that brings least.
-// Thin evidence never says so.
+// unwanted reports whether the model would rather not send the item. Where a share
+// of the readings is to be kept that is mail which surely is among what brings least
+// for what it costs; else mail whose best utility is surely below zero. Thin
+// evidence never says so.
 func (v *rival) unwanted(o *outlook) bool {
-	if !v.item.Droppable {
+	if !v.item.Droppable || o.mails < leastMails {
 		return false
+	}
+	if o.keeps {
+		return thrift(v.value*(v.read+margin*v.sd), v.cost(o)) < o.floor
 	}
 	top := v.here - v.cost(o) // no hour is left: what counts is now
 	if v.best >= 0 {
 		top = v.u[v.best]
 	}
-	return o.mails >= leastMails && (top < -margin*v.sd*v.value || v.value*(v.read+margin*v.sd) < o.floor)
+	return top < -margin*v.sd*v.value
 }
 
 // now are the parts of leaving at once.

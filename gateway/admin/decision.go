@@ -81,7 +81,7 @@ func (x *explanation) tellDecision(d *gateway.Delivery, zone *time.Location) {
 	x.say(sum("Its utility at the best hour", why.Best))
 	x.say(sum("Its utility at once", why.Now))
 	for _, c := range doc.Changes {
-		x.say("It would have been otherwise " + c + ".")
+		x.say("What alone would have changed that: " + c + ".")
 	}
 }
 

@@ -76,7 +76,14 @@ func (s *State) pressureAt(p *Prior, m Mail) float32 {
 // temper moves the tolerance one Newton step after a mail sent at pressure x was
 // read or not, foreseen being its chance (decision model 4.2). A clamp keeps one
 // odd month from making a person unreachable or fair game.
+//
+// Before randomised caps have measured the shape of fatigue nothing is learned: a
+// reader whose interest was taken for too low looks like one who bears little, and
+// in closed loop that kept mail from the best readers.
 func (s *State) temper(p *Prior, x float32, foreseen float32, read bool) {
+	if !p.Fatigue.Measured {
+		return
+	}
 	r := float64(p.burden(x))
 	d := 2 * r / (1 + r)
 	if x <= 0 || d < 1e-3 {

@@ -91,8 +91,24 @@ func TestLeaveStory(t *testing.T) {
 	}
 }
 
-func TestTolerance(t *testing.T) {
+// Until randomised caps have measured fatigue nobody's tolerance moves.
+func TestToleranceWaitsForExperiments(t *testing.T) {
 	p := BuiltIn()
+	var s State
+	m := Mail{At: 1600000000, Weight: 1, Pressure: 4}
+	for range 100 {
+		s.Resolve(p, m, true, false, 1)
+		m.At += secondsPerDay
+	}
+	if got := s.Tolerance(p); got != p.Fatigue.Tolerance {
+		t.Errorf("tolerance %v, want the usual %v", got, p.Fatigue.Tolerance)
+	}
+}
+
+func TestTolerance(t *testing.T) {
+	measured := BuiltIn().Fatigue
+	measured.Measured = true
+	p := BuiltIn().With(measured, BuiltIn().Leaving)
 	// Both read half of what comes at ease; one also under pressure, the other not.
 	run := func(readsUnderPressure bool) State {
 		var s State
