@@ -96,7 +96,8 @@ func (g *Gateway) randomise(p *scheduler.Policy, d *Delivery, rules *Rules, at t
 	if e == nil {
 		return
 	}
-	p.Arms = wholly(scheduler.Arm(place.Arm))
+	p.Arms = experiment.Shares{}
+	p.Arms[place.Arm] = 100
 	p.WeeklyCap = place.Cap(p.WeeklyCap, p.WeeklyCap)
 }
 
@@ -104,12 +105,6 @@ func (g *Gateway) randomise(p *scheduler.Policy, d *Delivery, rules *Rules, at t
 // experiments make of it.
 func (g *Gateway) PolicyOf(tenant string, k Key) scheduler.Policy {
 	return g.policy(&Delivery{Tenant: tenant, Mailbox: k, Class: Promotional}, g.Rules(tenant), g.now())
-}
-
-// wholly leaves every mailbox to one arm.
-func wholly(a scheduler.Arm) scheduler.Arms {
-	return [...]scheduler.Arms{scheduler.ArmModel: {Model: 100}, scheduler.ArmControl: {Control: 100},
-		scheduler.ArmRandom: {Random: 100}, scheduler.ArmNone: {None: 100}}[a]
 }
 
 // Ending is an experiment that was ended at run time. It is over, and the experiment

@@ -94,7 +94,7 @@ func TestExperimentBounds(t *testing.T) {
 		k := w.know("ann@dest.test", nil)
 		arm := func() scheduler.Arm {
 			p := w.PolicyOf("acme", k)
-			return p.Arms.Of(w.Salt, k.draw(), time.Now())
+			return scheduler.Arm(p.Arms.Of(w.Salt, k.draw(), time.Now()))
 		}
 		if got := arm(); got != scheduler.ArmControl {
 			t.Errorf("arm %v, want the first experiment's", got)
@@ -161,7 +161,7 @@ func TestEndedExperiment(t *testing.T) {
 		k := w.know("ann@dest.test", nil)
 		control := func() bool {
 			p := w.PolicyOf("acme", k)
-			return p.Arms.Of(w.Salt, k.draw(), time.Now()) == scheduler.ArmControl
+			return p.Arms.Of(w.Salt, k.draw(), time.Now()) == experiment.Control
 		}
 		if !control() || len(w.Endings()) != 0 {
 			t.Fatal("it does not run")
@@ -226,6 +226,8 @@ func TestRepeatedUnsubscribeIsNoNews(t *testing.T) {
 		w.submit("ann@dest.test", nil)
 		time.Sleep(time.Minute)
 		told := func() (n int) {
+			w.store.mu.Lock()
+			defer w.store.mu.Unlock()
 			for _, e := range w.store.events {
 				if e.Kind == EventUnsubscribed || e.Kind == EventEntry {
 					n++

@@ -87,7 +87,7 @@ func (g *Gateway) arm(tenant string, k Key, now time.Time) (arm scheduler.Arm, n
 			return scheduler.Arm(place.Arm), e.Name
 		}
 	}
-	return rules.Arms.Of(g.Salt, k.draw(), now), ""
+	return scheduler.Arm(rules.Arms.Of(g.Salt, k.draw(), now)), ""
 }
 
 // doomed reports whether the plan before would have dropped the delivery.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tidepost/scheduler"
+	"tidepost/scheduler/experiment"
 	"tidepost/suppression/address"
 )
 
@@ -64,7 +65,7 @@ func (w *world) waitingFor(id DeliveryID, k Key) *Delivery {
 	return box.Delivery(id)
 }
 
-func live(w *world) { w.rules.Live, w.rules.Arms = true, scheduler.Arms{Model: 100} }
+func live(w *world) { w.rules.Live, w.rules.Arms = true, experiment.Shares{experiment.Model: 100} }
 
 func TestLiveHoldsForTheReadersHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

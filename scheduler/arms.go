@@ -1,15 +1,13 @@
 package scheduler
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // Arm is which rule decides about a mailbox's bulk mail.
 type Arm uint8
 
-// The arms. FixedHour and Histogram are what others do; they are for comparison in
-// replay and simulation and never part of an experiment.
+// The arms, those of an experiment by its numbers. FixedHour and Histogram are what
+// others do; they are for comparison in replay and simulation and never part of an
+// experiment.
 const (
 	ArmModel   Arm = iota
 	ArmControl     // a plain relay: gates, then at once
@@ -24,39 +22,13 @@ func (a Arm) String() string {
 	return [...]string{"model", "control", "random", "none", "fixed_hour", "histogram", "unknown"}[min(a, ArmHistogram+1)]
 }
 
-// Arms are the shares of the arms in percent; together 100. The zero value is all
-// model.
-type Arms struct{ Control, Model, Random, None float64 }
-
-// Of returns the arm of a mailbox: sticky within a quarter of the year, drawn anew
-// in the next, so that nobody is control for ever. The quarter is that of UTC, so
-// that it turns everywhere at once.
-func (a Arms) Of(salt, mailbox uint64, at time.Time) Arm {
-	if a.Control <= 0 && a.Random <= 0 && a.None <= 0 {
-		return ArmModel
-	}
-	year, month, _ := at.UTC().Date()
-	quarter := uint64(year)*4 + uint64(month-1)/3
-	share := 100 * unit(hash(hash(hash(salt, 'a'), quarter), mailbox))
-	for _, arm := range [...]struct {
-		arm   Arm
-		share float64
-	}{{ArmControl, a.Control}, {ArmRandom, a.Random}, {ArmNone, a.None}} {
-		if share < arm.share {
-			return arm.arm
-		}
-		share -= max(arm.share, 0)
-	}
-	return ArmModel
-}
-
 // arm is the arm in force for the request: under observation there is only the model.
 func (p *Policy) arm(r *Request) Arm {
 	switch {
 	case p.Only != nil:
 		return *p.Only
 	case p.Live:
-		return p.Arms.Of(p.Salt, r.Mailbox, r.Now)
+		return Arm(p.Arms.Of(p.Salt, r.Mailbox, r.Now))
 	}
 	return ArmModel
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tidepost/scheduler/clock"
+	"tidepost/scheduler/experiment"
 )
 
 // habits is a model that is in use and a profile of somebody who reads around hour,
@@ -129,7 +130,7 @@ func TestObserveReleasesAtOnce(t *testing.T) {
 	p, r := modelled(t, 1)
 	acting := p.Plan(r, 0)
 	p.Live = false
-	p.Arms = Arms{Control: 100}
+	p.Arms = experiment.Shares{experiment.Control: 100}
 	noted := p.Plan(r, 0)
 	if noted.Action != Now || noted.Reason != NoHold {
 		t.Errorf("under observation it is planned %+v", noted)
@@ -149,7 +150,7 @@ func TestObserveReleasesAtOnce(t *testing.T) {
 
 func TestControlKnowsNobody(t *testing.T) {
 	p, r := modelled(t, 3)
-	p.Arms = Arms{Control: 100}
+	p.Arms = experiment.Shares{experiment.Control: 100}
 	stranger := *r
 	stranger.Profile = nil
 	for i := range r.Items {
@@ -164,17 +165,17 @@ func TestControlKnowsNobody(t *testing.T) {
 }
 
 func TestArms(t *testing.T) {
-	a := Arms{Control: 10, Model: 60, Random: 20, None: 10}
-	at := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	a := experiment.Shares{experiment.Control: 10, experiment.Model: 60, experiment.Random: 20, experiment.None: 10}
+	at := time.Date(2026, 4, 6, 0, 0, 0, 0, time.UTC) // the quarter begins with its first Monday
 	var n [6]int
 	moved := 0
 	for mailbox := range uint64(20000) {
-		arm := a.Of(5, mailbox, at)
+		arm := Arm(a.Of(5, mailbox, at))
 		n[arm]++
-		if arm != a.Of(5, mailbox, at.Add(90*24*time.Hour)) {
+		if arm != Arm(a.Of(5, mailbox, at.Add(90*24*time.Hour))) {
 			t.Fatal("an arm changed within a quarter")
 		}
-		if arm != a.Of(5, mailbox, at.Add(-time.Second)) {
+		if arm != Arm(a.Of(5, mailbox, at.Add(-time.Second))) {
 			moved++
 		}
 	}
@@ -186,7 +187,7 @@ func TestArms(t *testing.T) {
 	if moved < 10500 || moved > 12500 { // of 1 - .01 - .36 - .04 - .01 = .58
 		t.Errorf("%d mailboxes changed their arm with the quarter", moved)
 	}
-	if (Arms{}).Of(1, 2, at) != ArmModel || (Arms{Control: 100}).Of(1, 2, at) != ArmControl {
+	if (experiment.Shares{}).Of(1, 2, at) != experiment.Model || (experiment.Shares{experiment.Control: 100}).Of(1, 2, at) != experiment.Control {
 		t.Error("an arm without a share was drawn")
 	}
 }

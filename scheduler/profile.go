@@ -46,6 +46,7 @@ type Profile struct {
 
 	place  place           // of the clock's hours
 	sees   Sees            // what may be seen of the sends remembered
+	robot  uint8           // for so many sends more, opens are taken for those of a machine
 	active int64           // unix seconds of the last verified click or visit in Week, on a grid of two minutes; 0: none
 	sends  [keptSends]note // oldest first
 	n      uint8
@@ -138,7 +139,10 @@ func (p *Profile) Sent(m *Model, zone *time.Location, s Sent) {
 	mail := interest.Mail{At: at, Topic: fold(s.Topic), Weight: s.Pressure}
 	n := note{at: at / noted * noted, ref: s.Ref & notedRef, topic: uint8(fold(s.Topic))}
 	n.press = pressed(p.Interest.Pressure(m.Interest, at, 0))
-	p.sees = s.Sees
+	if p.sees = s.Sees; p.robot > 0 {
+		p.sees = max(p.sees, SeesClick)
+		p.robot--
+	}
 	if s.Observable && m.Observed {
 		n.mass = p.mass(m, mail)
 	}
@@ -246,7 +250,8 @@ func (p *Profile) outcome(m *Model, n *note) (mail interest.Mail, read, clicked 
 	case n.mass == 0:
 		return mail, false, false, 0
 	case p.sees == SeesClick:
-		return mail, false, false, min(1, n.mass/max(float32(p.Interest.Read(m.Interest, mail)), 1e-3))
+		seen := p.Interest.Click(m.Interest, mail) / max(p.Interest.Read(m.Interest, mail), 1e-3)
+		return mail, false, false, min(1, float32(seen))
 	}
 	return mail, false, false, 1
 }
@@ -254,6 +259,12 @@ func (p *Profile) outcome(m *Model, n *note) (mail interest.Mail, read, clicked 
 // Observe takes in one thing the person did and reports whether it was news, after
 // which waiting mail is to be planned again. zone is the mailbox's, nil if unknown.
 func (p *Profile) Observe(m *Model, zone *time.Location, sees Sees, e Evidence) (news bool) {
+	if e.Kind == Opened && e.Weight == 0 {
+		return p.machine()
+	}
+	if p.robot > 0 {
+		sees = max(sees, SeesClick)
+	}
 	if !(e.Weight > 0) || sees == SeesNone && e.Kind != Unsubscribed && e.Kind != Complained {
 		return false
 	}
@@ -294,6 +305,19 @@ func (p *Profile) gone(m *Model, at int64, e Evidence) bool {
 	before := p.Interest
 	p.Interest.Active(m.Interest, at)
 	return p.Interest != before
+}
+
+// suspicion is for how many sends a machine's open makes opens worthless. Mail
+// programs that fetch images do so with all mail; where they stop, opens count again.
+const suspicion = 3
+
+// machine notes an open that no person did: the person's own opens are hidden behind
+// such ones, so that for a while clicks alone count, and silence as little as a
+// missing click (decision model 2.1). It is news where it was not known.
+func (p *Profile) machine() bool {
+	known := p.robot == suspicion
+	p.robot, p.sees = suspicion, max(p.sees, SeesClick)
+	return !known
 }
 
 func (p *Profile) opened(m *Model, sees Sees, at int64, e Evidence) bool {

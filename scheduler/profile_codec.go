@@ -59,7 +59,7 @@ func (f flags) state() uint64 {
 	return 0
 }
 
-// AppendBinary appends the profile: a version, 26 bytes of bits at most, and what
+// AppendBinary appends the profile: a version, 25 bytes of bits at most, and what
 // the clock and the interest write of themselves; 256 bytes at most.
 func (p *Profile) AppendBinary(b []byte) []byte {
 	w := bitWriter{b: append(b, profileVersion)}
@@ -69,13 +69,16 @@ func (p *Profile) AppendBinary(b []byte) []byte {
 	w.put(uint64(p.Did), 5)
 	w.put(p.codedActive(), 13)
 	w.put(uint64(p.sees), 2)
+	w.put(uint64(p.robot), 2)
 	w.put(uint64(p.n), 3)
 	for i := range p.n {
 		n := &p.sends[i]
 		if i == 0 {
 			w.put(uint64(p.newest()/noted), 24)
 		}
-		w.put(uint64((p.newest()-n.at)/noted), 11)
+		if i < p.n-1 {
+			w.put(uint64((p.newest()-n.at)/noted), 11)
+		}
 		w.put(uint64(n.ref), 10)
 		w.put(n.flags.state(), 3)
 		w.put(mass(n.mass), 3)
@@ -139,7 +142,7 @@ func (p *Profile) read(r *bitReader) bool {
 	if active := r.take(13); active != neverActive {
 		p.active = weekBegan(p.Week) + int64(active)*lively
 	}
-	p.sees, p.n = Sees(r.take(2)), uint8(r.take(3))
+	p.sees, p.robot, p.n = Sees(r.take(2)), uint8(r.take(2)), uint8(r.take(3))
 	if p.n > keptSends {
 		return false
 	}
@@ -149,11 +152,13 @@ func (p *Profile) read(r *bitReader) bool {
 			newest = int64(r.take(24)) * noted
 		}
 		n := &p.sends[i]
-		n.at = newest - int64(r.take(11))*noted
+		if n.at = newest; i < p.n-1 {
+			n.at -= int64(r.take(11)) * noted
+		}
 		n.ref = uint16(r.take(10))
 		state := r.take(3)
 		n.mass, n.press, n.topic = unmass(r.take(3)), pressures[r.take(2)], uint8(r.take(5))
-		if state >= uint64(len(states)) || i > 0 && n.at < p.sends[i-1].at || i == p.n-1 && n.at != newest {
+		if state >= uint64(len(states)) || i > 0 && n.at < p.sends[i-1].at {
 			return false
 		}
 		n.flags = states[state]

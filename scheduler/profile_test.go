@@ -175,10 +175,11 @@ func TestWhatTeaches(t *testing.T) {
 	}{
 		{"an open", m, SeesFull, true, opened, true, 1, 1},
 		{"an open before anything was ever seen", &blind, SeesFull, true, opened, true, 1, 1},
-		{"silence", m, SeesFull, true, with(opened, 0, Opened), false, 0, 1},
-		{"silence before anything was ever seen", &blind, SeesFull, true, with(opened, 0, Opened), false, 0, 0},
-		{"silence of what cannot be seen", m, SeesFull, false, with(opened, 0, Opened), false, 0, 0},
-		{"a machine", m, SeesFull, true, with(opened, 0, Clicked), false, 0, 1},
+		{"silence", m, SeesFull, true, with(opened, 0, Active), false, 0, 1},
+		{"silence before anything was ever seen", &blind, SeesFull, true, with(opened, 0, Active), false, 0, 0},
+		{"silence of what cannot be seen", m, SeesFull, false, with(opened, 0, Active), false, 0, 0},
+		{"a machine that opens", m, SeesFull, true, with(opened, 0, Opened), true, 0, 0},
+		{"a machine that clicks", m, SeesFull, true, with(opened, 0, Clicked), false, 0, 1},
 		{"a doubtful open teaches some of the hour", m, SeesFull, true, with(opened, .25, Opened), true, .25, 1},
 		{"where only clicks count, an open does not", m, SeesClick, true, opened, false, 0, 0},
 		{"a click there", m, SeesClick, true, with(opened, 1, Clicked), true, 1, 1},
@@ -299,5 +300,39 @@ func TestProfileDoesNotAllocate(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Where a mail program opens everything, its opens teach nothing, and the person's
+// own, hidden behind them, are not missed.
+func TestMachineOpensLeaveClicksAlone(t *testing.T) {
+	m := BuiltIn()
+	m.Observed = true
+	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	run := func(machine bool) Profile {
+		var p Profile
+		for i := range 30 {
+			day := at.AddDate(0, 0, 2*i)
+			p.Sent(m, time.UTC, Sent{At: day, Ref: uint16(i), Topic: 1, Pressure: 0.6, Observable: true})
+			if machine {
+				p.Observe(m, time.UTC, SeesFull, Evidence{Kind: Opened, At: day.Add(time.Minute), Ref: uint16(i)})
+			}
+		}
+		return p
+	}
+	silent, hidden := run(false), run(true)
+	now := at.AddDate(0, 0, 61)
+	if a, b := silent.Facts(m, now).Read, hidden.Facts(m, now).Read; b < 2*a {
+		t.Errorf("a person whose opens cannot be seen is taken to read %.3f of their mail, one who is silent %.3f", b, a)
+	}
+	if hidden.Observe(m, time.UTC, SeesFull, Evidence{Kind: Opened, At: now, Ref: 29, Weight: 1}) {
+		t.Error("an open behind a machine's is news")
+	}
+	if !hidden.Observe(m, time.UTC, SeesFull, Evidence{Kind: Clicked, At: now, Ref: 29, Weight: 1}) {
+		t.Error("a click is no news")
+	}
+	var back Profile
+	if _, err := back.UnmarshalBinary(hidden.AppendBinary(nil)); err != nil || back.robot != hidden.robot {
+		t.Errorf("read back as %d (%v), was %d", back.robot, err, hidden.robot)
 	}
 }

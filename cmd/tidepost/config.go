@@ -25,6 +25,7 @@ type Config struct {
 	Feedback     FeedbackConfig         `toml:"feedback"`
 	Retention    RetentionConfig        `toml:"retention"`
 	Policy       PolicyConfig           `toml:"policy"`
+	Experiments  []Experiment           `toml:"experiment"`
 
 	origin origins  // where each written key was written
 	path   string   // of the file; "" when there is none
@@ -194,6 +195,7 @@ type PolicyKeys struct {
 	WeeklyCap  int        `toml:"weekly_cap"`
 	AtLimit    string     `toml:"at_limit"` // release or drop
 	Drop       []Class    `toml:"drop"`
+	Keep       float64    `toml:"keep"`
 	MaxDrop    float64    `toml:"max_drop"`
 	Tracking   string     `toml:"tracking"`
 	Evidence   string     `toml:"evidence"`
@@ -237,7 +239,8 @@ func DefaultConfig() *Config {
 		Policy: PolicyConfig{PolicyKeys: PolicyKeys{
 			Mode:     "observe",
 			MaxHold:  hour(24),
-			Aim:      "soonest",
+			Aim:      "reads",
+			Keep:     0.9,
 			AtLimit:  "release",
 			MaxDrop:  0.05,
 			Tracking: "none",

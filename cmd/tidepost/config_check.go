@@ -37,6 +37,7 @@ func (c *Config) check() error {
 	k.checkWebhooks()
 	k.checkFeedback()
 	k.checkPolicies()
+	k.checkExperiments()
 	if len(k.problems) > 0 {
 		return &ConfigError{Problems: k.problems}
 	}

@@ -66,6 +66,8 @@ func TestConfigErrors(t *testing.T) {
 		{"[policy]\ndrop = ['triggered']", "tidepost.toml:2: policy.drop: triggered mail is never dropped"},
 		{"[policy]\ntracking = 'click'", "tidepost.toml:2: policy.tracking: puts links into mail, which need http.public_url"},
 		{"[policy]\narms = { control = 50, model = 40 }", "tidepost.toml:2: policy.arms: add up to 90 percent"},
+		{"[policy]\narms = { control = 0, model = 95, random = 5 }", "tidepost.toml:2: policy.arms: arms random and none need a named experiment, with an owner, an end, a size and a stop rule: write an [[experiment]]"},
+		{"[policy.tenants.a]\narms = { control = 0, model = 95, none = 5 }", "tidepost.toml:2: policy.tenants.a.arms: arms random and none need a named experiment"},
 	} {
 		_, _, err := load(t, row.text, nil)
 		if err == nil {

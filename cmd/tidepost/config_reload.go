@@ -76,7 +76,7 @@ func (c *Config) Reload() (next *Config, changed, restart, warnings []string, er
 }
 
 // reloaded names the tables and keys that a running gateway takes over.
-var reloaded = []string{"credential", "tenant", "destination", "policy", "admin_token", "smtp.certificate", "smtp.key", "smtp.trusted_networks"}
+var reloaded = []string{"credential", "tenant", "destination", "policy", "experiment", "admin_token", "smtp.certificate", "smtp.key", "smtp.trusted_networks"}
 
 // needsRestart reports whether a key is only looked at when the gateway starts.
 func needsRestart(key string) bool {

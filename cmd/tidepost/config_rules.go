@@ -188,6 +188,7 @@ func (k *checker) checkPolicy(key string, p PolicyKeys) {
 	k.upTo(key+".max_hold", p.MaxHold, 0, 100*time.Hour)
 	k.upTo(key+".min_gap", p.MinGap, 0, 28*day)
 	within(k, key+".weekly_cap", p.WeeklyCap, 0, 32) // a mailbox remembers its last 32 sends
+	within(k, key+".keep", p.Keep, 0, 1)
 	within(k, key+".max_drop", p.MaxDrop, 0, 1)
 	within(k, key+".explore", p.Explore, 0, 1)
 	for _, class := range p.Drop {
@@ -207,5 +208,7 @@ func (k *checker) checkArms(key string, a Arms) {
 	}
 	if sum := a.Control + a.Model + a.Random + a.None; sum != 100 {
 		k.failf(key, "add up to %v percent: want 100", sum)
+	} else if err := a.shares().Check(false); err != nil {
+		k.failf(key, "%v: write an [[experiment]]", err)
 	}
 }

@@ -140,10 +140,28 @@ sensitive = ["health.example.com"]
 momentum = true
 in_doubt = "hold"
 explore = 0.02
-arms = { control = 10, model = 80, random = 5, none = 5 }
+arms = { control = 10, model = 90 }
 [policy.tenants.acme]
 weekly_cap = 0
 quiet_hours = ""
+[[experiment]]
+name = "hours"
+owner = "ops@example.com"
+tenant = "acme"
+starts = "2026-09-01"
+ends = "2026-11-01T08:00:00+02:00"
+size = 20
+arms = { control = 25, model = 50, random = 25 }
+stop = { outcome = "unsubscribes", excess = 0.2 }
+[[experiment]]
+name = "pace"
+owner = "ops@example.com"
+starts = "2026-09-01"
+ends = "2026-11-01"
+size = 10
+arms = { control = 20, model = 80 }
+caps = true
+stop = { outcome = "complaints" }
 `
 
 func TestEveryKeyIsRead(t *testing.T) {

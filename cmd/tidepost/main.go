@@ -47,6 +47,7 @@ type cli struct {
 	Experiments  experimentsCmd  `cmd:"" help:"Whether the model is worth anything: the arms compared, with intervals, or why nothing can be said yet."`
 	Signals      signalsCmd      `cmd:"" help:"What readers did: opens, clicks, unsubscribes."`
 	Replay       replayCmd       `cmd:"" help:"The decision engine as a coprocess: one JSON object a line in, what it decides out."`
+	Demo         demoCmd         `cmd:"" help:"A month of campaigns in a minute: a whole gateway with simulated readers, and what came of it."`
 	Simulate     simulateCmd     `cmd:"" help:"Policies side by side on a synthetic audience: what each would make of the same people and mail."`
 	Evaluate     evaluateCmd     `cmd:"" help:"How well the predictors foretell recorded data: who is active when, who opens what."`
 	Backup       backupCmd       `cmd:"" help:"Copy the state of the running gateway into a folder."`

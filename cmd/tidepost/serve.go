@@ -228,16 +228,29 @@ func (s *server) reload() {
 	for _, key := range restart {
 		s.log.Warn("a changed key is in force only after a restart", "key", key)
 	}
+	before := s.config.Load()
 	s.config.Store(next)
 	s.rules.forget()
 	s.limits.forget()
 	if slices.ContainsFunc(changed, plans) {
 		s.gateway.Replan()
 	}
+	s.tellCompared(before, next)
 	s.smtp.SetCredentials(credentials(next))
 	s.smtp.SetTrustedNetworks(Prefixes(next.SMTP.TrustedNetworks))
 	s.admin.SetTokens(tokens)
 	s.log.Info("configuration reloaded", "changed", changed)
+}
+
+// tellCompared writes into history what a reload changed in what is compared.
+func (s *server) tellCompared(before, next *Config) {
+	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
+	defer cancel()
+	for _, c := range before.comparedDifferently(next) {
+		if err := s.gateway.TellSetting(ctx, c.what, c.detail, "configuration"); err != nil {
+			s.log.Error("the history does not tell of a change", "key", c.what, "error", err)
+		}
+	}
 }
 
 // plans reports whether a key has a say in what waits.

@@ -149,7 +149,12 @@ func (d *derived[T]) forget() {
 }
 
 func (s *server) rulesFor(tenant string) *gateway.Rules {
-	return s.rules.of(tenant, func() *gateway.Rules { return newRules(s.config.Load().PolicyFor(tenant)) })
+	return s.rules.of(tenant, func() *gateway.Rules {
+		c := s.config.Load()
+		rules := newRules(c.PolicyFor(tenant))
+		rules.Experiments = c.ExperimentsFor(tenant)
+		return rules
+	})
 }
 
 func (s *server) limitsOf(destination string) throttle.Limits {
@@ -166,8 +171,8 @@ func newRules(p PolicyKeys) *gateway.Rules {
 			Zone: p.TimeZone.Location, MaxHold: p.MaxHold.Duration, Quiet: p.QuietHours.Quiet,
 			MinGap: p.MinGap.Duration, WeeklyCap: p.WeeklyCap, DropAtLimit: p.AtLimit == "drop",
 			Jitter: quietJitter,
-			Live:   p.Mode == "live", Explore: float32(p.Explore), Momentum: p.Momentum, Aim: aim(p.Aim),
-			Arms: scheduler.Arms{Control: p.Arms.Control, Model: p.Arms.Model, Random: p.Arms.Random, None: p.Arms.None},
+			Live:   p.Mode == "live", Explore: float32(p.Explore), Momentum: p.Momentum, Aim: aim(p.Aim), Keep: float32(p.Keep),
+			Arms: p.Arms.shares(),
 		},
 		Sees:        sees(p.Evidence),
 		Sensitive:   p.Sensitive,

@@ -152,8 +152,7 @@ func (s *Server) liveNow(tenant string, rules *gateway.Rules) bool {
 }
 
 func sharesOf(rules *gateway.Rules) experiment.Shares {
-	a := rules.Arms
-	s := experiment.Shares{experiment.Model: a.Model, experiment.Control: a.Control, experiment.Random: a.Random, experiment.None: a.None}
+	s := rules.Arms
 	if s == (experiment.Shares{}) {
 		s[experiment.Model] = 100
 	}

@@ -275,7 +275,7 @@ func experimentsOf(w *world) tenantExperiments {
 func TestExperiments(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.rules.Live = true
-		w.rules.Arms = scheduler.Arms{Model: 50, Control: 50}
+		w.rules.Arms = experiment.Shares{experiment.Model: 50, experiment.Control: 50}
 	})
 	p := &past{memory: w.store, live: true}
 	begins := time.Date(2026, 7, 6, 0, 0, 0, 0, time.UTC)
@@ -304,7 +304,7 @@ func TestExperiments(t *testing.T) {
 func TestExperimentsLoseMailboxes(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.rules.Live = true
-		w.rules.Arms = scheduler.Arms{Model: 90, Control: 10}
+		w.rules.Arms = experiment.Shares{experiment.Model: 90, experiment.Control: 10}
 	})
 	(&past{memory: w.store, live: true}).quarter(time.Date(2026, 7, 6, 0, 0, 0, 0, time.UTC), 500, 1, 1) // drawn 50 : 50
 	e := experimentsOf(w)
@@ -336,7 +336,7 @@ func TestExperimentsSayNothing(t *testing.T) {
 func TestExperimentsCountThoseWhoLeft(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.rules.Live = true
-		w.rules.Arms = scheduler.Arms{Model: 50, Control: 50}
+		w.rules.Arms = experiment.Shares{experiment.Model: 50, experiment.Control: 50}
 	})
 	p := &past{memory: w.store}
 	at := time.Date(2026, 7, 7, 10, 0, 0, 0, time.UTC)
@@ -365,7 +365,7 @@ func TestExperimentsCountThoseWhoLeft(t *testing.T) {
 func TestExperimentsAreBounded(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.rules.Live = true
-		w.rules.Arms = scheduler.Arms{Model: 50, Control: 50}
+		w.rules.Arms = experiment.Shares{experiment.Model: 50, experiment.Control: 50}
 	})
 	(&past{memory: w.store, live: true}).quarter(time.Date(2026, 7, 6, 0, 0, 0, 0, time.UTC), 4000, 2, 1)
 	f := newExperimentFold(w.Gateway.Rules)
@@ -412,7 +412,7 @@ func BenchmarkReport(b *testing.B) {
 func TestExperimentsOfTheFlow(t *testing.T) {
 	w := newWorld(t, func(w *world) {
 		w.rules.Live = true
-		w.rules.Arms = scheduler.Arms{Model: 50, Control: 50}
+		w.rules.Arms = experiment.Shares{experiment.Model: 50, experiment.Control: 50}
 	})
 	var signals []string
 	for i := range 40 {

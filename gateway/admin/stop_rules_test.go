@@ -61,7 +61,7 @@ func named(w *world, label string) tenantExperiments {
 func TestNamedExperimentIsCounted(t *testing.T) {
 	e := pace()
 	w := newWorld(t, func(w *world) {
-		w.rules.Live, w.rules.Arms = true, scheduler.Arms{Model: 90, Control: 10}
+		w.rules.Live, w.rules.Arms = true, experiment.Shares{experiment.Model: 90, experiment.Control: 10}
 		w.rules.Experiments = []experiment.Experiment{e}
 	})
 	p := &past{memory: w.store}
@@ -101,7 +101,7 @@ func (e *tenantExperiments) ArmsOf() string { return fmt.Sprintf("%+v, shares %v
 func TestStopRuleEndsAnExperiment(t *testing.T) {
 	e := pace()
 	w := newWorld(t, func(w *world) {
-		w.rules.Live, w.rules.Arms = true, scheduler.Arms{Model: 90, Control: 10}
+		w.rules.Live, w.rules.Arms = true, experiment.Shares{experiment.Model: 90, experiment.Control: 10}
 		w.rules.Experiments = []experiment.Experiment{e}
 		w.Tenants = func() []string { return []string{"acme"} }
 	})

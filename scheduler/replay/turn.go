@@ -72,7 +72,7 @@ func (t *tenant) noChoice(b *box, now time.Time, p scheduler.Plan) scheduler.Pla
 	case t.Only != nil:
 		p.Decision.Arm = *t.Only
 	case t.Live:
-		p.Decision.Arm = t.Arms.Of(t.Salt, b.key, now)
+		p.Decision.Arm = scheduler.Arm(t.Arms.Of(t.Salt, b.key, now))
 	}
 	return p
 }
