@@ -145,6 +145,7 @@ func (t *table) explain(v *rival, d *Decision) {
 	d.Pressure, d.Interest, d.Evidence = o.pressure, v.read, o.evidence
 	d.Own = o.own && o.evidence >= thin
 	d.Mails = uint16(min(o.mails, math.MaxUint16))
+	d.Thrift, d.Floor = v.thrift(o), o.floor
 	if v.best < 0 {
 		return
 	}

@@ -45,6 +45,9 @@ type Decision struct {
 	Evidence float32 // own observed hours, decayed
 	Own      bool    // the curve is the person's own, not the shared one
 	Mails    uint16  // outcomes known of this person
+
+	Thrift float32 // what the mail brings for what it costs (Policy.Keep)
+	Floor  float32 // thrift below which mail was dropped then; 0: none was
 }
 
 // Parts are what a utility is the sum of: what a reading brings, less what it may
@@ -60,7 +63,7 @@ func (p Parts) costs() float32 { return -(p.Unsubscribe + p.Complaint + p.Future
 
 const (
 	decisionVersion = 1
-	decisionSize    = 4 + 4 + 2 + 4*4 + 16*4
+	decisionSize    = 4 + 4 + 2 + 4*4 + 18*4
 )
 
 var errDecision = errors.New("scheduler: a decision cannot be read: unknown version or damaged")
@@ -70,7 +73,7 @@ const (
 	decidedOwn
 )
 
-// AppendBinary appends the decision, with times to the second: 90 bytes.
+// AppendBinary appends the decision, with times to the second: 98 bytes.
 func (d *Decision) AppendBinary(b []byte) []byte {
 	flags := byte(0)
 	if d.Live {
@@ -120,9 +123,9 @@ func (d *Decision) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	return b, nil
 }
 
-func (d *Decision) numbers() [16]*float32 {
+func (d *Decision) numbers() [18]*float32 {
 	return [...]*float32{&d.Propensity,
 		&d.Now.Read, &d.Now.Unsubscribe, &d.Now.Complaint, &d.Now.Future, &d.Now.Price,
 		&d.Best.Read, &d.Best.Unsubscribe, &d.Best.Complaint, &d.Best.Future, &d.Best.Price,
-		&d.RunnerUp, &d.Reads, &d.Pressure, &d.Interest, &d.Evidence}
+		&d.RunnerUp, &d.Reads, &d.Pressure, &d.Interest, &d.Evidence, &d.Thrift, &d.Floor}
 }

@@ -33,7 +33,7 @@ func (d *Decision) Sentence(zone *time.Location) string {
 // unwanted says why it is dropped: for what it would cost, or because all other mail
 // brings more.
 func (d *Decision) unwanted() string {
-	if d.Best.U() < 0 {
+	if d.Floor == 0 {
 		return fmt.Sprintf(": it would bring %s and cost %s reads' worth", amount(d.Best.Read), amount(d.Best.costs()))
 	}
 	return fmt.Sprintf(": with a chance of %.1f %% of being read it is among the mail that brings least for what it costs, %s reads' worth",
@@ -126,6 +126,9 @@ func (d *Decision) Changes() (list []Change) {
 		return nil
 	}
 	zero := d.Best.costs() / d.Best.Read // factor on the gain at which it is worth nothing
+	if d.Floor > 0 && d.Thrift > 0 {
+		zero = d.Floor / d.Thrift // at which other mail brings as much for what it costs
+	}
 	then := Drop
 	switch d.Would {
 	case Drop:
@@ -138,6 +141,9 @@ func (d *Decision) Changes() (list []Change) {
 		if interest := d.Interest * zero; interest < 1 {
 			list = append(list, Change{"interest", d.Interest, interest, then})
 		}
+	}
+	if d.Floor > 0 {
+		return list
 	}
 	if x, ok := d.pressureTo(0); ok {
 		list = append(list, Change{"pressure", d.Pressure, x, then})

@@ -181,13 +181,18 @@ func (v *rival) unwanted(o *outlook) bool {
 		return false
 	}
 	if o.keeps {
-		return thrift(v.value*(v.read+margin*v.sd), v.cost(o)) < o.floor
+		return v.thrift(o) < o.floor
 	}
 	top := v.here - v.cost(o) // no hour is left: what counts is now
 	if v.best >= 0 {
 		top = v.u[v.best]
 	}
 	return top < -margin*v.sd*v.value
+}
+
+// thrift is what the item surely brings for what it costs.
+func (v *rival) thrift(o *outlook) float32 {
+	return thrift(v.value*(v.read+margin*v.sd), v.cost(o))
 }
 
 // now are the parts of leaving at once.

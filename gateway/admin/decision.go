@@ -34,7 +34,9 @@ type decisionDoc struct {
 	Evidence float32  `json:"evidence_hours"`
 	Curve    string   `json:"curve"` // person or shared
 	Mails    uint16   `json:"mails"`
-	Changes  []string `json:"changes"` // what would have changed it
+	Thrift   float32  `json:"thrift"`          // what it brings for what it costs
+	Floor    float32  `json:"floor,omitempty"` // thrift below which mail was dropped then
+	Changes  []string `json:"changes"`         // what would have changed it
 }
 
 // partsDoc are the parts that a utility is the sum of.
@@ -58,7 +60,7 @@ func newDecisionDoc(d *gateway.Delivery, zone *time.Location) *decisionDoc {
 		Would: why.Would.String(), WouldAt: utc(why.WouldAt),
 		UtilityNow: why.Now.U(), Now: partsDoc(why.Now), UtilityBest: why.Best.U(), Best: partsDoc(why.Best), BestAt: utc(why.BestAt),
 		RunnerUp: why.RunnerUp, RunnerAt: utc(why.RunnerAt),
-		Reads: why.Reads, Pressure: why.Pressure, Interest: why.Interest, Evidence: why.Evidence, Curve: "shared", Mails: why.Mails,
+		Reads: why.Reads, Pressure: why.Pressure, Interest: why.Interest, Evidence: why.Evidence, Curve: "shared", Mails: why.Mails, Thrift: why.Thrift, Floor: why.Floor,
 		Changes: []string{},
 	}
 	if why.Own {
@@ -87,7 +89,7 @@ func (x *explanation) tellDecision(d *gateway.Delivery, zone *time.Location) {
 
 func sum(what string, p scheduler.Parts) string {
 	return fmt.Sprintf("%s is %+.4f: reading %+.4f, unsubscribing %+.4f, complaining %+.4f, later mail %+.4f, destination %+.4f.",
-		what, p.U(), p.Read, p.Unsubscribe, p.Complaint, p.Future, p.Price)
+		what, p.U(), p.Read, p.Unsubscribe+0, p.Complaint+0, p.Future+0, p.Price+0) // +0: no minus before nothing
 }
 
 // readerDoc is what is known of a mailbox's owner.
