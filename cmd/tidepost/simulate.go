@@ -93,6 +93,7 @@ func (c *simulateCmd) options(a *app) (simulate.Options, error) {
 // Without one there are none: the model is compared, not the operator's limits.
 func (c *simulateCmd) rules(a *app, rules *replay.Rules) error {
 	if a.Config == "" && len(a.Sets) == 0 {
+		rules.Keep = float32(DefaultConfig().Policy.Keep)
 		return nil
 	}
 	cfg, err := ParseConfig(a.Config, a.Sets, a.Env)

@@ -7,6 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"tidepost/scheduler"
+	"tidepost/scheduler/replay"
 )
 
 func simulated(t testing.TB, o Options, worlds ...string) *Report {
@@ -182,7 +185,7 @@ func BenchmarkWorlds(b *testing.B) {
 	for _, w := range Worlds() {
 		b.Run(w.Name, func(b *testing.B) {
 			for b.Loop() {
-				r, err := Run(context.Background(), Options{Worlds: []World{w}, Seeds: 2, People: 800, Policies: []string{Immediate, Model, Oracle}})
+				r, err := Run(context.Background(), Options{Rules: replay.Rules{Policy: scheduler.Policy{Keep: 0.9}}, Worlds: []World{w}, Seeds: 2, People: 800, Policies: []string{Immediate, Model, Oracle}})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -36,12 +36,17 @@ const (
 	marginLeft, headHigh = 44, 88
 )
 
-// WriteSVG draws every figure by week: a row for each, a column for each world, a
-// line for each policy with its interval as a band.
+// WriteSVG draws every figure by week: a row for each and a column for each world,
+// or all in two rows where there is one world; a line for each policy with its
+// interval as a band.
 func (r *Report) WriteSVG(w io.Writer) error {
 	var b strings.Builder
-	wide := max(marginLeft+cellWide*len(r.Worlds), 760)
-	high := headHigh + cellHigh*len(panels) + 10
+	columns, rows := len(r.Worlds), len(panels)
+	if columns == 1 {
+		columns, rows = (len(panels)+1)/2, 2
+	}
+	wide := max(marginLeft+cellWide*columns, 760)
+	high := headHigh + cellHigh*rows + 10
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="11" fill="#222">`+"\n", wide, high, wide, high)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", wide, high)
 	fmt.Fprintf(&b, `<text x="%d" y="22" font-size="15" font-weight="600">Policies side by side, by the week in which mail was handed in</text>`+"\n", marginLeft)
@@ -51,7 +56,11 @@ func (r *Report) WriteSVG(w io.Writer) error {
 		x := marginLeft + i*cellWide
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="13" font-weight="600">%s</text>`+"\n", x, headHigh-6, html.EscapeString(r.Worlds[i].Name))
 		for j := range panels {
-			r.draw(&b, &r.Worlds[i], &panels[j], x, headHigh+j*cellHigh+18)
+			column, row := 0, j
+			if len(r.Worlds) == 1 {
+				column, row = j%columns, j/columns
+			}
+			r.draw(&b, &r.Worlds[i], &panels[j], x+column*cellWide, headHigh+row*cellHigh+18)
 		}
 	}
 	b.WriteString("</svg>\n")
@@ -75,6 +84,7 @@ func (r *Report) legend(b *strings.Builder) {
 func (r *Report) draw(b *strings.Builder, world *WorldReport, p *panel, x, y int) {
 	low, high := bounds(world, p)
 	at := func(week int, v float64) (float64, float64) {
+		v = min(max(v, low), high) // a band that is wider than the plot is cut
 		return float64(x) + (float64(week)+.5)/float64(max(1, r.Weeks))*plotWide, float64(y) + plotHigh*(1-(v-low)/(high-low))
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d" fill="#444">%s</text>`+"\n", x, y-5, p.title)
@@ -109,17 +119,14 @@ func line(b *strings.Builder, policy *PolicyReport, p *panel, at func(int, float
 	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.6"/>`+"\n", strings.Join(middle, " "), colour)
 }
 
-// bounds are the range of a panel: from zero, or below, to a little over the
-// highest band.
+// bounds are the range of a panel: from zero, or below, to somewhat over the highest
+// line. Bands may reach beyond: of few seeds they are wide.
 func bounds(world *WorldReport, p *panel) (low, high float64) {
 	for i := range world.Policies {
 		for week := range world.Policies[i].Weekly {
 			e := p.of(&world.Policies[i].Weekly[week])
-			low, high = min(low, e.Mean-e.Width), max(high, e.Mean+e.Width)
+			low, high = min(low, e.Mean), max(high, 1.15*e.Mean)
 		}
-	}
-	if low > -.05*high {
-		low = 0 // a band that just dips below zero is cut
 	}
 	if high <= low {
 		high = low + 1
