@@ -6,6 +6,8 @@ import (
 )
 
 // What lies below the floor holds the share of readings that may be lost.
+const day0 = 1_700_000_000
+
 func TestDemandFloor(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	worths := make([]float32, 20_000)
@@ -13,7 +15,7 @@ func TestDemandFloor(t *testing.T) {
 	for i := range worths {
 		p := r.Float32()
 		worths[i] = p * p * p // most mail is hardly wanted
-		d.Add(worths[i], 0, true)
+		d.Add(day0, worths[i], 0, true)
 	}
 	for _, keep := range []float32{0.99, 0.95, 0.8, 0.5} {
 		floor := d.Floor(keep)
@@ -34,12 +36,12 @@ func TestDemandFloor(t *testing.T) {
 func TestDemandSaysNothingEarly(t *testing.T) {
 	var d Demand
 	for range demandEnough - 1 {
-		d.Add(0.5, 0, true)
+		d.Add(day0, 0.5, 0, true)
 	}
 	if f := d.Floor(0.5); f != 0 {
 		t.Errorf("after %d mails the floor is %v", demandEnough-1, f)
 	}
-	d.Add(0.5, 0, true)
+	d.Add(day0, 0.5, 0, true)
 	if f := d.Floor(0.5); f <= 0 {
 		t.Error("after enough mails there is no floor")
 	}
@@ -52,8 +54,8 @@ func TestDemandSaysNothingEarly(t *testing.T) {
 func TestDemandProtectsWhatMayNotBeDropped(t *testing.T) {
 	var d Demand
 	for range 1000 {
-		d.Add(0.4, 0, false)
-		d.Add(0.01, 0, true)
+		d.Add(day0, 0.4, 0, false)
+		d.Add(day0, 0.01, 0, true)
 	}
 	if f := d.Floor(0.95); f < 0.01/attention {
 		t.Errorf("the floor is %v: all mail that is hardly wanted may go", f)
@@ -64,14 +66,20 @@ func TestDemandProtectsWhatMayNotBeDropped(t *testing.T) {
 func TestDemandFollowsTheList(t *testing.T) {
 	var d Demand
 	for range 20_000 {
-		d.Add(0.5, 0, true)
+		d.Add(day0, 0.5, 0, true)
 	}
 	before := d.Floor(0.9)
-	for range 200_000 {
-		d.Add(0.05, 0, true)
+	for day := range 120 {
+		for range 100 {
+			d.Add(day0+int64(day)*secondsPerDay, 0.05, 0, true)
+		}
 	}
 	if after := d.Floor(0.9); after >= before/4 {
-		t.Errorf("the floor was %v and is %v after a year of mail that is wanted a tenth as much", before, after)
+		t.Errorf("the floor was %v and is %v after months of mail that is wanted a tenth as much", before, after)
+	}
+	d.Add(day0+1000*secondsPerDay, 0.05, 0, true) // after years of silence
+	if f := d.Floor(0.9); !(f > 0 && f < 1) {
+		t.Errorf("after years of silence the floor is %v", f)
 	}
 }
 

@@ -88,8 +88,8 @@ func (l *Learner) Model() *Model {
 
 // Planned counts a mail that was planned for the first time, and why.
 func (l *Learner) Planned(d *Decision, value float32, droppable bool) {
-	if !d.At.IsZero() {
-		l.model.Demand.Add(value*d.Interest, d.Now.costs(), droppable && d.Mails >= leastMails)
+	if !d.At.IsZero() && d.Mails >= leastMails {
+		l.model.Demand.Add(d.At.Unix(), value*d.Interest, d.Now.costs(), droppable)
 	}
 }
 
