@@ -111,7 +111,7 @@ func (p *Policy) histogram(r *Request, i int) Plan {
 	}
 	var curve clock.Curve
 	r.Profile.Clock.Curve(r.Model.Clock, &curve)
-	o := outlook{utc: r.Profile.Clock.Unzoned()}
+	o := outlook{facts: facts{utc: r.Profile.Clock.Unzoned()}}
 	var h hours
 	b := p.permitted(r, &r.Items[i], &h)
 	best, at := float32(-1), int64(0)

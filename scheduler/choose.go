@@ -25,7 +25,13 @@ type table struct {
 	seq  sequence
 }
 
-func (t *table) begin(p *Policy, r *Request) { t.p, t.r, t.zone = p, r, p.zone(r.Zone) }
+// begin takes up a request. The table may have served another: all that is not
+// filled in anew before it is looked at is cleared here.
+func (t *table) begin(p *Policy, r *Request) {
+	t.p, t.r, t.zone = p, r, p.zone(r.Zone)
+	t.end, t.h.n, t.n, t.set = 0, 0, 0, false
+	t.own.ready, t.all.ready = false, false
+}
 
 // outlook is the reader as far as the item may know them.
 func (t *table) outlook(it *Item) *outlook {
@@ -132,7 +138,7 @@ func (t *table) noisy(v *rival, k int) float32 {
 	if t.p.Explore <= 0 || v.at[k] == 0 || !t.of(v).known {
 		return v.u[k]
 	}
-	return v.u[k] + v.heat()*gumbel(hash(hash(t.p.Salt, v.item.ID), uint64(t.h.from[k]/900)))
+	return v.u[k] + v.heat()*gumbel(hash(v.noise, uint64(t.h.from[k]/900)))
 }
 
 func (v *rival) heat() float32 { return warmth[v.aim] * v.read * v.value }
@@ -167,11 +173,10 @@ func (t *table) pick(v *rival) int {
 // and the sets of those still waiting. What is best now is best later while
 // nothing happens: a later plan looks at the rest of the same recursion.
 type sequence struct {
-	ready bool
-	sum   [1 << maxRivals][maxHours + 1]float32
-	kept  [maxRivals]kept // factors behind so many mails
-	open  [maxRivals]int64
-	gap   int64
+	sum  [1 << maxRivals][maxHours + 1]float32
+	kept [maxRivals]kept // factors behind so many mails
+	open [maxRivals]int64
+	gap  int64
 }
 
 // kept is what a mail before it leaves of a mail's utility.
@@ -187,17 +192,19 @@ func (s *sequence) solve(t *table) {
 	for j := range t.n {
 		v := &t.row[j]
 		first, last = min(first, v.first), max(last, v.last)
-		for k := v.first; k < v.last; k++ {
-			if v.at[k] == 0 {
-				continue
-			}
-			v.noisy[k] = t.noisy(v, k)
-			v.after[k] = uint8(s.behind(t, v, k))
-		}
+		s.follow(t, v)
 	}
 	for set := 1; set < 1<<t.n; set++ {
 		s.fill(t, set, first, last)
 	}
+}
+
+// blank stands in for the order of a single row, for whom it was not solved: for
+// those that have no hour, the row goes first only where it brings nothing.
+func (s *sequence) blank(v *rival) {
+	s.gap, s.kept[0] = 0, kept{}
+	s.sum[1] = [maxHours + 1]float32{}
+	v.noisy, v.after = [maxHours]float32{}, [maxHours]uint8{}
 }
 
 // fill makes the sums of one set, given those of its subsets.
@@ -216,10 +223,11 @@ func (s *sequence) fill(t *table, set, first, last int) {
 		s.raise(row, &s.sum[set&^(1<<j)], &t.row[j], open, gone)
 	}
 	for k := last - 1; k >= first; k-- {
-		if row[k] < best {
+		if row[k] > best {
+			best = row[k]
+		} else {
 			row[k] = best
 		}
-		best = row[k]
 	}
 	for k := range first {
 		row[k] = best
@@ -228,20 +236,17 @@ func (s *sequence) fill(t *table, set, first, last int) {
 
 // raise enters what it brings in each hour that an item leaves and the rest follow.
 func (s *sequence) raise(row, rest *[maxHours + 1]float32, v *rival, open int32, gone int) {
-	if gone == 0 {
-		for k := v.first; k < v.last; k++ {
-			if u := v.noisy[k] + rest[v.after[k]]; v.at[k] != 0 && u > row[k] {
-				row[k] = u
-			}
-		}
-		return
-	}
 	gain, cost := 1-s.kept[gone].gain, s.kept[gone].cost-1
+	if gone == 0 {
+		gain, cost = 0, 0
+	}
 	for k := v.first; k < v.last; k++ {
-		if at := v.at[k]; at == 0 || at < open {
+		at := v.at[k]
+		if at == 0 || at < open {
 			continue
 		}
-		if u := v.noisy[k] - v.gain[k]*gain - (v.gain[k]-v.u[k])*cost + rest[v.after[k]]; u > row[k] {
+		u := v.noisy[k] - v.gain[k]*gain - (v.gain[k]-v.u[k])*cost + rest[v.after[k]]
+		if u > row[k] {
 			row[k] = u
 		}
 	}
@@ -312,14 +317,20 @@ func (s *sequence) act(t *table, set, gone, k int) (who int, best float32) {
 	return who, best
 }
 
-// behind is the first hour open to those who follow an item that leaves in the k-th.
-func (s *sequence) behind(t *table, v *rival, k int) int {
-	open := t.h.from[0] + int64(v.at[k]-1) + s.gap
-	k += int((open - t.h.from[k]) / 3600)
-	for k < t.h.n && t.h.until(k) <= open {
-		k++
+// follow finds for each hour in which an item may leave the first hour open to those
+// behind it.
+func (s *sequence) follow(t *table, v *rival) {
+	next, shift := v.first, t.h.from[0]-1+s.gap
+	for k := v.first; k < v.last; k++ {
+		if v.at[k] == 0 {
+			continue
+		}
+		open := int64(v.at[k]) + shift
+		for next = max(next, k); next < t.h.n && t.h.until(next) <= open; {
+			next++
+		}
+		v.noisy[k], v.after[k] = t.noisy(v, k), uint8(next)
 	}
-	return min(k, t.h.n)
 }
 
 // turn is when one of the rows leaves, in which hour, and the queue that it leaves
@@ -332,6 +343,9 @@ func (t *table) turn(row int) (k int, at int64, q queue) {
 			return -1, 0, q
 		}
 		return k, t.instant(&t.row[0], k), q
+	}
+	if t.n == 1 {
+		s.blank(&t.row[0])
 	}
 	set, k, free := 1<<t.n-1, 0, int64(0)
 	for set != 0 {

@@ -412,11 +412,11 @@ func TestReadsAgainstDirectSum(t *testing.T) {
 				psi := float64(o.presence[(int(o.hour[k])+a)%168] / o.meanPresence)
 				want += psi * float64(o.kernel.W[j]) * math.Exp(-float64(a)/tau) * (1 - math.Exp(-1/tau)) * math.Exp2(-float64(a)/half.Hours())
 			}
-			if got := float64(f.c[j][k]); math.Abs(got-want) > 1e-5*(1+want) {
+			if got := float64(f.c[k][j]); math.Abs(got-want) > 1e-5*(1+want) {
 				t.Fatalf("part %d of hour %d: %v, want %v", j, k, got, want)
 			}
 		}
-		sum := f.c[0][k] + f.c[1][k] + f.c[2][k]
+		sum := f.c[k][0] + f.c[k][1] + f.c[k][2]
 		if got := f.reading(&o, k, 0); math.Abs(float64(got-sum)) > 1e-4*float64(sum) {
 			t.Errorf("leaving at the beginning of hour %d reads %v, want %v", k, got, sum)
 		}

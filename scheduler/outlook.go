@@ -25,6 +25,16 @@ const (
 // outlook is what the model foresees of a reader for one request: when they are
 // there, whether they read, how much mail they feel.
 type outlook struct {
+	facts
+	curve    clock.Curve
+	hour     [maxHours]uint8      // of the week, on the clock's own time
+	presence [clock.Hours]float32 // by hour of the week, of the week that begins at the anchor
+	wait     [maxHours + 1]float32
+	fresh    freshness
+}
+
+// facts are the numbers that each view begins anew.
+type facts struct {
 	ready bool
 	own   bool // personal; else what is shared by all
 	known bool // hours differ; else mail goes at once
@@ -33,7 +43,6 @@ type outlook struct {
 	state  interest.State
 	prior  *interest.Prior
 	kernel *clock.Kernel
-	curve  clock.Curve
 	active int64 // last verified click or visit
 	anchor int64 // when what does not depend on the hour is looked at
 
@@ -46,17 +55,13 @@ type outlook struct {
 	keeps              bool    // a share of the readings is to be kept
 	floor              float32 // thrift below which mail is among what brings least
 
-	leave, complain        float32              // hazards
-	n                      int                  // hours foreseen
-	hour                   [maxHours]uint8      // of the week, on the clock's own time
-	presence               [clock.Hours]float32 // by hour of the week, of the week that begins at the anchor
+	leave, complain        float32 // hazards
+	n                      int     // hours foreseen
 	meanPresence, meanWait float32
 	peak                   float32 // of presence
-	wait                   [maxHours + 1]float32
-	waits                  bool // wait is filled in
-	fresh                  freshness
+	waits                  bool    // wait is filled in
 
-	topic    uint32 // whose read and sd these are, plus one
+	asked    interest.Mail // whose read and sd these are; its weight is never 0
 	read, sd float32
 }
 
@@ -64,8 +69,7 @@ type outlook struct {
 // shared curves.
 func (o *outlook) view(p *Policy, r *Request, own bool, zone *time.Location, last int64) {
 	m := r.Model
-	o.ready, o.own, o.prior, o.kernel = true, own, m.Interest, &m.Clock.Kernel
-	o.anchor = r.anchor()
+	o.facts = facts{ready: true, own: own, prior: m.Interest, kernel: &m.Clock.Kernel, anchor: r.anchor()}
 	var c clock.Clock
 	hours := &c
 	if own && r.Sees <= SeesClick {
@@ -97,13 +101,20 @@ const foreseen = 24
 func spread(week *[clock.Hours]float32, n int, curve *clock.Curve, first int) {
 	const fresh = 12
 	there, usual := float32(0), float32(1e-9)
+	hour := (first + fresh) % clock.Hours
 	for i := fresh; i < n; i++ {
 		there += week[i]
-		usual += curve[(first+i)%clock.Hours]
+		usual += curve[hour]
+		if hour++; hour == clock.Hours {
+			hour = 0
+		}
 	}
 	level := there / usual
 	for i := n; i < clock.Hours; i++ {
-		week[i] = level * curve[(first+i)%clock.Hours]
+		week[i] = level * curve[hour]
+		if hour++; hour == clock.Hours {
+			hour = 0
+		}
 	}
 }
 
@@ -124,16 +135,20 @@ func (o *outlook) foresight(r *Request, c *clock.Clock, zone *time.Location, las
 	var week [clock.Hours]float32
 	c.PresenceOn(r.Model.Clock, curve, o.anchor, first, week[:n])
 	spread(&week, n, curve, first)
-	sum := float32(0)
+	sum, peak := float32(0), float32(0)
 	for i, q := range week {
-		q = min(max(q, 1e-5), .95)
+		if q < 1e-5 {
+			q = 1e-5
+		} else if q > .95 {
+			q = .95
+		}
 		week[i] = q
 		sum += q
-		if q > o.peak {
-			o.peak = q
+		if q > peak {
+			peak = q
 		}
 	}
-	o.meanPresence = sum / clock.Hours
+	o.meanPresence, o.peak = sum/clock.Hours, peak
 	copy(o.presence[first:], week[:clock.Hours-first])
 	copy(o.presence[:first], week[clock.Hours-first:])
 }
@@ -141,8 +156,8 @@ func (o *outlook) foresight(r *Request, c *clock.Clock, zone *time.Location, las
 // reads is the probability that the mail is read, and its standard error. Mails of
 // one topic are alike.
 func (o *outlook) reads(m interest.Mail) (p, sd float32) {
-	if o.topic != m.Topic+1 {
-		o.topic, o.read = m.Topic+1, float32(o.state.Read(o.prior, m))
+	if o.asked != m {
+		o.asked, o.read = m, float32(o.state.Read(o.prior, m))
 		if o.mails >= leastMails {
 			o.sd = float32(o.state.Sd(o.prior, m))
 		}

@@ -19,21 +19,34 @@ const edgeLead = time.Minute
 // the model does; live, the mailbox's arm decides within what the gates permit. A
 // retry was decided about before its first attempt: nobody holds it for another hour.
 func (p *Policy) Plan(r *Request, i int) Plan {
-	if plan, done := p.ungated(r, i); done {
+	if plan, done := p.unasked(r, i); done {
 		return plan
-	}
-	if r.Model == nil || r.Items[i].Counted {
-		return p.gated(r, i, p.ahead(r, i))
-	}
-	if arm := p.arm(r); arm != ArmModel {
-		return p.other(r, i, arm)
 	}
 	var t table
 	t.begin(p, r)
+	return t.asked(i)
+}
+
+// unasked plans an item about which the model is not asked.
+func (p *Policy) unasked(r *Request, i int) (Plan, bool) {
+	if plan, done := p.ungated(r, i); done {
+		return plan, true
+	}
+	if r.Model == nil || r.Items[i].Counted {
+		return p.gated(r, i, p.ahead(r, i)), true
+	}
+	if arm := p.arm(r); arm != ArmModel {
+		return p.other(r, i, arm), true
+	}
+	return Plan{}, false
+}
+
+// asked plans an item by the model, or under observation by the gates.
+func (t *table) asked(i int) Plan {
 	plan := t.plan(i)
-	if !p.live() {
+	if !t.p.live() {
 		d := plan.Decision
-		plan = p.gated(r, i, p.ahead(r, i))
+		plan = t.p.gated(t.r, i, t.p.ahead(t.r, i))
 		plan.Decision = d
 	}
 	return plan
@@ -71,19 +84,12 @@ func (p *Policy) Next(r *Request) (int, Plan) {
 func (p *Policy) nextLive(r *Request) (int, Plan) {
 	best, now := -1, Plan{Action: Now, At: r.Now}
 	wait := Plan{Action: Hold}
-	arm := p.arm(r)
 	var t table
 	t.begin(p, r)
 	for i := range r.Items {
-		plan, done := p.ungated(r, i)
-		switch {
-		case done:
-		case r.Items[i].Counted:
-			plan = p.gated(r, i, p.ahead(r, i))
-		case arm == ArmModel:
+		plan, done := p.unasked(r, i)
+		if !done {
 			plan = t.plan(i)
-		default:
-			plan = p.other(r, i, arm)
 		}
 		switch {
 		case plan.Action == Drop:

@@ -15,11 +15,11 @@ type freshness struct {
 	stays [3]float32    // share of each part left after an hour
 	fresh float32       // value left after an hour
 	kern  *clock.Kernel
-	c     [3][maxHours + 1]float32
+	c     [maxHours + 1][3]float32
 	rest  struct { // of the hour in which a mail leaves
-		set      bool
-		f, fresh float32
-		stays    [3]float32
+		set        bool
+		f          float32
+		gone, left [3]float32 // share of each part that is read within it; value left behind it
 	}
 }
 
@@ -34,7 +34,7 @@ func (r *freshness) pass(o *outlook, halfLife time.Duration) {
 		r.fresh = float32(math.Exp2(-float64(time.Hour) / float64(halfLife)))
 	}
 	var gain, keep [3]float32
-	for j := range r.c {
+	for j := range r.stays {
 		r.stays[j] = exp(-1 / o.kernel.Tau[j])
 		gain[j], keep[j] = o.kernel.W[j]*(1-r.stays[j])/o.meanPresence, r.stays[j]*r.fresh
 	}
@@ -47,11 +47,11 @@ func (r *freshness) pass(o *outlook, halfLife time.Duration) {
 		a, b, c = q*gain[0]+keep[0]*a, q*gain[1]+keep[1]*b, q*gain[2]+keep[2]*c
 	}
 	a, b, c = a/around(keep[0]), b/around(keep[1]), c/around(keep[2])
-	r.c[0][o.n], r.c[1][o.n], r.c[2][o.n] = a, b, c
+	r.c[o.n] = [3]float32{a, b, c}
 	for k := o.n - 1; k >= 0; k-- {
 		q := o.presence[o.hour[k]]
 		a, b, c = q*gain[0]+keep[0]*a, q*gain[1]+keep[1]*b, q*gain[2]+keep[2]*c
-		r.c[0][k], r.c[1][k], r.c[2][k] = a, b, c
+		r.c[k] = [3]float32{a, b, c}
 	}
 }
 
@@ -62,26 +62,28 @@ func around(keep float32) float32 {
 
 // cut makes the rest of an hour of which a part f is gone.
 func (r *freshness) cut(f float32) {
-	r.rest.set, r.rest.f, r.rest.fresh = true, f, 1
+	r.rest.set, r.rest.f = true, f
+	fresh := float32(1)
 	if r.fresh < 1 {
-		r.rest.fresh = float32(math.Pow(float64(r.fresh), float64(1-f)))
+		fresh = float32(math.Pow(float64(r.fresh), float64(1-f)))
 	}
 	for j, tau := range r.kern.Tau {
-		r.rest.stays[j] = exp((f - 1) / tau)
+		stays := exp((f - 1) / tau)
+		r.rest.gone[j], r.rest.left[j] = 1-stays, stays*fresh
 	}
 }
 
 // reading is R for a mail that leaves when a part f of the k-th hour is gone: reads
 // expected of it, were its reader sure to read it.
-func (r *freshness) reading(o *outlook, k int, f float32) (sum float32) {
+func (r *freshness) reading(o *outlook, k int, f float32) float32 {
 	if !r.rest.set || r.rest.f != f {
 		r.cut(f)
 	}
 	here, p := o.presence[o.hour[k]]/o.meanPresence, &r.rest
-	for j := range r.c {
-		sum += here*r.kern.W[j]*(1-p.stays[j]) + p.stays[j]*p.fresh*r.c[j][k+1]
-	}
-	return sum
+	w, c := &r.kern.W, &r.c[k+1]
+	sum := here*w[0]*p.gone[0] + p.left[0]*c[0]
+	sum += here*w[1]*p.gone[1] + p.left[1]*c[1]
+	return sum + (here*w[2]*p.gone[2] + p.left[2]*c[2])
 }
 
 // chance is 1 - exp(-y), within 1 % where y is less than 3 and never falling.

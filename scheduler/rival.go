@@ -32,6 +32,7 @@ type rival struct {
 	price           float32
 	weight          float32
 	mail            interest.Mail
+	noise           uint64 // of the item: what its draws are hashed from
 
 	at    [maxHours]int32   // seconds since the first hour, 0: not in this hour
 	after [maxHours]uint8   // first hour open to those behind it
@@ -106,7 +107,7 @@ func ceil(t time.Time) int64 {
 func (v *rival) know(p *Policy, r *Request, i int, o *outlook) {
 	it := &r.Items[i]
 	v.i, v.item, v.own, v.aim = i, it, o.own, p.aim(it)
-	v.weight = it.weight()
+	v.weight, v.noise = it.weight(), hash(p.Salt, it.ID)
 	v.mail = interest.Mail{At: o.anchor, Topic: fold(it.Topic), Weight: v.weight}
 	if !o.own {
 		v.mail.Topic = 0
@@ -131,14 +132,23 @@ func (v *rival) rate(p *Policy, r *Request, h *hours, o *outlook) {
 		v.foresee(o)
 	}
 	v.best = -1
+	plain := o.known && v.aim == AimReads && v.item.HalfLife <= 0 // nearly all mail, and reading without its cases
+	best, cost := float32(never), v.cost(o)
 	for k := v.first; k < v.last; k++ {
 		if v.at[k] == 0 {
 			continue
 		}
-		v.gain[k] = v.reading(p, h, o, k, h.from[0]+int64(v.at[k]-1))
-		v.u[k] = v.gain[k] - v.cost(o)
-		if v.best < 0 || v.u[k] > v.u[v.best] {
-			v.best = k
+		at := h.from[0] + int64(v.at[k]-1)
+		var gain float32
+		if plain && (k >= 2 || !p.Momentum) {
+			gain = v.value * chance(v.hazard*o.fresh.reading(o, k, float32(at-h.from[k])/3600))
+		} else {
+			gain = v.reading(p, h, o, k, at)
+		}
+		u := gain - cost
+		v.gain[k], v.u[k] = gain, u
+		if v.best < 0 || u > best {
+			v.best, best = k, u
 		}
 	}
 	v.here = v.reading(p, h, o, 0, max(now, h.from[0]))
@@ -148,7 +158,14 @@ func (v *rival) rate(p *Policy, r *Request, h *hours, o *outlook) {
 func (v *rival) times(p *Policy, h *hours, o *outlook, now int64) {
 	v.first, v.last = h.n, 0
 	for k := range h.n {
-		t, ok := h.at(k, &v.b, p.Quiet)
+		if h.mute[k] {
+			v.at[k], v.u[k] = 0, never
+			continue
+		}
+		t, ok := h.from[k]+v.b.jitter, true
+		if until := h.until(k); k == 0 || !h.calm[k] || h.from[k] <= v.b.from || t >= until || until > v.b.end {
+			t, ok = h.at(k, &v.b, p.Quiet)
+		}
 		if k == 0 && ok {
 			t, ok = v.current(p, h, o, t, now)
 		}

@@ -34,6 +34,5 @@ func exp(x float32) float32 {
 	whole := int32(x+256.5) - 256 // rounds to the nearest
 	f := (x - float32(whole)) * math.Ln2
 	ff := f * f
-	e := 1 + f + ff*((1./2+f*(1./6))+ff*(1./24+f*(1./120)))
-	return e * math.Float32frombits(uint32(whole+127)<<23)
+	return (1 + f + ff*((1./2+f*(1./6))+ff*(1./24+f*(1./120)))) * math.Float32frombits(uint32(whole+127)<<23)
 }

@@ -84,21 +84,33 @@ func (a *audience) wholeWeek(v *view, in *inputs) {
 func (a *audience) resemble(v *view, in *inputs) {
 	var share [maxTypes]float32
 	a.posterior(v, &share)
-	for i := range a.types {
-		w := share[i]
-		if w == 0 {
-			continue
+	next := func(i int) int {
+		for i++; i < len(a.types) && share[i] == 0; i++ {
 		}
-		t := &a.types[i]
-		for q := range 2 {
-			to, from := &in.hour[q][1], &t.lnHour[q]
-			for h := range to {
-				to[h] += w * from[h]
-			}
+		return i
+	}
+	for i := next(-1); i < len(a.types); {
+		j := next(i)
+		if j == len(a.types) {
+			in.resembles(&a.types[i], &a.types[i], share[i], 0)
+			break
 		}
-		for d := range 7 {
-			in.day[1][d] += w * t.lnDay[d]
+		in.resembles(&a.types[i], &a.types[j], share[i], share[j])
+		i = next(j)
+	}
+}
+
+// resembles adds two types at a time, in order.
+func (in *inputs) resembles(s, t *kind, v, w float32) {
+	for q := range 2 {
+		to, from, then := &in.hour[q][1], &s.lnHour[q], &t.lnHour[q]
+		for h := range to {
+			to[h] = to[h] + v*from[h] + w*then[h]
 		}
+	}
+	to := &in.day[1]
+	for d := range to {
+		to[d] = to[d] + v*s.lnDay[d] + w*t.lnDay[d]
 	}
 }
 
@@ -114,15 +126,21 @@ func (a *audience) posterior(v *view, share *[maxTypes]float32) {
 			e[b] = v.due[q][h] + v.due[q][h+1] + v.due[q][h+2]
 		}
 	}
-	best := float32(-1e30)
+	best, n := float32(-1e30), max(v.n, 1e-6)
 	for i := range a.types {
 		t := &a.types[i]
 		l := dot(&o, &t.gain)
 		if !v.steady {
-			l -= v.n * ln(max(dot(&e, &t.ratio)/max(v.n, 1e-6), 1e-6))
+			due := dot(&e, &t.ratio) / n
+			if due < 1e-6 {
+				due = 1e-6
+			}
+			l -= v.n * ln(due)
 		}
-		share[i] = t.lnPrior + temper*l
-		best = max(best, share[i])
+		l = t.lnPrior + temper*l
+		if share[i] = l; l > best {
+			best = l
+		}
 	}
 	var kept float32
 	for i := range a.types {
@@ -146,13 +164,10 @@ func (a *audience) posterior(v *view, share *[maxTypes]float32) {
 }
 
 func dot(a, b *[bins]float32) float32 {
-	var s, t, u, v float32
-	for i := 0; i < bins; i += 4 {
-		s += a[i] * b[i]
-		t += a[i+1] * b[i+1]
-		u += a[i+2] * b[i+2]
-		v += a[i+3] * b[i+3]
-	}
+	s := a[0]*b[0] + a[4]*b[4] + a[8]*b[8] + a[12]*b[12]
+	t := a[1]*b[1] + a[5]*b[5] + a[9]*b[9] + a[13]*b[13]
+	u := a[2]*b[2] + a[6]*b[6] + a[10]*b[10] + a[14]*b[14]
+	v := a[3]*b[3] + a[7]*b[7] + a[11]*b[11] + a[15]*b[15]
 	return s + t + u + v
 }
 
@@ -166,24 +181,23 @@ func (a *audience) pool(in *inputs, out *Curve) {
 
 // shares are the pooled shares of the hours in each part of the week, and of the days.
 func (a *audience) shares(in *inputs, hour *[2][24]float32, day *[7]float32) {
-	*hour, *day = [2][24]float32{}, [7]float32{}
 	for q := range 2 {
-		for i := range hourly {
-			w, f := at(a.hourPool[q][i*powers:], in.x), &in.hour[q][i]
-			for h := range f {
-				hour[q][h] += w * f[h]
-			}
+		var w [hourly]float32
+		for i := range w {
+			w[i] = at(a.hourPool[q][i*powers:], in.x)
 		}
-		for h := range 24 {
-			hour[q][h] = exp(hour[q][h])
+		f, to := &in.hour[q], &hour[q]
+		for h := range to {
+			to[h] = exp(w[0]*f[0][h] + w[1]*f[1][h] + w[2]*f[2][h] + w[3]*f[3][h] + w[4]*f[4][h] + w[5]*f[5][h])
 		}
-		scale(hour[q][:], 1)
+		scale(to[:], 1)
 	}
-	for d := range 7 {
-		for i := range daily {
-			day[d] += at(a.dayPool[i*powers:], in.x) * in.day[i][d]
-		}
-		day[d] = exp(day[d])
+	var w [daily]float32
+	for i := range w {
+		w[i] = at(a.dayPool[i*powers:], in.x)
+	}
+	for d := range day {
+		day[d] = exp(w[0]*in.day[0][d] + w[1]*in.day[1][d] + w[2]*in.day[2][d])
 	}
 	scale(day[:], 1)
 }

@@ -111,7 +111,11 @@ func (c *Clock) PresenceOn(p *Prior, curve *Curve, at int64, hour int, out []flo
 			out[i] = out[i-Hours]
 			continue
 		}
-		out[i] = logistic(l.fixed + l.fast + l.curve*ln(max(curve[hour], 1e-6)))
+		there := curve[hour]
+		if there < 1e-6 {
+			there = 1e-6
+		}
+		out[i] = 1 / (1 + exp(-(l.fixed + l.fast + l.curve*ln(there)))) // logistic, in line
 		l.fast *= fadeHour
 		if hour++; hour == Hours {
 			hour = 0

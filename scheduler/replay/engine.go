@@ -82,6 +82,9 @@ type Engine struct {
 	senders map[Box]*senders
 
 	request scheduler.Request
+	planner scheduler.Planner
+	asked   asked
+	curves  curves
 	items   []scheduler.Item // of a pile
 	plans   []scheduler.Plan // of the turn, by place in the queue
 }
@@ -217,6 +220,7 @@ func (e *Engine) teach(b *box, s *Signal) bool {
 	if s.Kind == Bounced || len(e.tenants) == 0 {
 		return false
 	}
+	e.curves.drop(s.Box)
 	sees, t := b.sees, e.tenants[max(s.Tenant, 1)-1]
 	if s.Tenant > 0 {
 		sees = max(sees, t.Sees)

@@ -30,6 +30,9 @@ func newTenant(r Rules) *tenant {
 	return t
 }
 
+// asksModel reports whether the model may have a say.
+func (t *tenant) asksModel() bool { return t.Only == nil || *t.Only == scheduler.ArmModel }
+
 // observed notes that opens or clicks come back: from now on silence means something.
 func (t *tenant) observed() {
 	if t.model.Observed {

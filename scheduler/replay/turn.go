@@ -41,16 +41,7 @@ func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
 	if b.stopped && e.mayNot(x, m) {
 		return t.noChoice(b, e.now, scheduler.Plan{Action: scheduler.Drop, At: e.now, Reason: Suppressed})
 	}
-	r := &e.request
-	*r = scheduler.Request{Now: e.now, Zone: b.zone, Gates: &b.gates, Items: q.items, Mailbox: b.key}
-	if m.bulk {
-		r.Profile, r.Model, r.Sees = &b.profile, t.model, max(t.Sees, m.sees, b.sees)
-	}
-	at := i
-	if len(q.items) > maxItems {
-		r.Items, at = e.few(q, i), 0
-	}
-	p := t.Plan(r, at)
+	p := e.ask(x, b, q, i)
 	if m.bulk && !m.told {
 		m.told = true
 		t.planned(&p.Decision, &q.items[i])
@@ -63,6 +54,39 @@ func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
 		p.Action, p.At, p.Reason = scheduler.Hold, e.now.Add(time.Hour), MaxDrop
 	}
 	return p
+}
+
+// asked is what else the request depends on that the planner has begun, while
+// nothing happens: a mail of other rules is another request.
+type asked struct {
+	tenant Tenant // 0: none was begun
+	sees   scheduler.Sees
+	bulk   bool
+}
+
+// ask begins a request where that of the item before will not do.
+func (e *Engine) ask(x Box, b *box, q *queue, i int) scheduler.Plan {
+	m := &q.mails[i]
+	t := e.tenants[m.tenant-1]
+	pile := len(q.items) > maxItems
+	key := asked{m.tenant, max(t.Sees, m.sees, b.sees), m.bulk}
+	if key == e.asked && !pile {
+		return e.planner.Plan(i)
+	}
+	e.asked = key
+	r := &e.request
+	*r = scheduler.Request{Now: e.now, Zone: b.zone, Gates: &b.gates, Items: q.items, Mailbox: b.key}
+	if m.bulk {
+		r.Profile, r.Model, r.Sees = &b.profile, t.model, key.sees
+		if key.sees <= scheduler.SeesClick && t.asksModel() && b.profile.Clock.Evidence() >= 0.5 { // with less it is hardly ever looked at
+			r.Curve = e.curves.of(x, b, t.model.Clock)
+		}
+	}
+	if pile {
+		r.Items, i = e.few(q, i), 0
+	}
+	e.planner.Begin(&t.Policy, r)
+	return e.planner.Plan(i)
 }
 
 // noChoice completes a plan that no arm had a say in.
@@ -95,10 +119,12 @@ func (e *Engine) act(x Box, b *box, i int, yield func(Decision)) {
 	q := b.waits
 	m, it := q.mails[i], &q.items[i]
 	p := e.plans[i]
+	e.asked = asked{}
 	p.At = e.now
 	d := Decision{At: e.now, Box: x, Tenant: m.tenant, Name: m.name, ID: it.ID, Plan: p}
 	if p.Action == scheduler.Now {
 		e.sent(x, b, &m, it)
+		e.curves.drop(x)
 	}
 	q.remove(i)
 	copy(e.plans[i:len(q.items)], e.plans[i+1:])
@@ -124,6 +150,7 @@ func (e *Engine) sent(x Box, b *box, m *mail, it *scheduler.Item) {
 
 // tell yields the holds that are new, or whose time or reason has changed.
 func (e *Engine) tell(x Box, q *queue, yield func(Decision)) {
+	e.asked = asked{}
 	for i := range q.mails {
 		m, it := &q.mails[i], &q.items[i]
 		if !m.fresh {
