@@ -92,6 +92,7 @@ type Delivery struct {
 	Late      bool      // the delay DSN was written
 	Reply     string    // what the far side said last
 	Duplicate bool      // repeats a message of the last hour
+	Spared    bool      // the model would have dropped it, and policy.max_drop did not let it
 	Decision  []byte    // scheduler.Decision, encoded: why the model decides as it does; ≤ 256 bytes
 }
 

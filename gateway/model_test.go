@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -260,6 +261,29 @@ func TestModelsAreKept(t *testing.T) {
 		w = newWorld(t, store, nil)
 		if !w.model("acme").Observed || w.Salt != salt || salt == 0 {
 			t.Errorf("observed %v, salt %x after %x", w.model("acme").Observed, w.Salt, salt)
+		}
+	})
+}
+
+// More drops than max_drop allows do not happen: the rest of the mail leaves.
+func TestMaxDropSparesWhatTheModelWouldDrop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) {
+			live(w)
+			w.rules.Arms = experiment.Shares{experiment.None: 100}
+			w.rules.Drop, w.rules.MaxDrop = []Class{Promotional}, 0.05
+		})
+		const n = 300
+		for i := range n {
+			w.submit(fmt.Sprintf("reader%d@dest.test", i), func(m *Message) { m.Class = Promotional })
+		}
+		time.Sleep(time.Minute)
+		if dropped := w.Metrics.Dropped.Load(); dropped != dropFew {
+			t.Errorf("%d of %d were dropped, want %d", dropped, n, dropFew)
+		}
+		time.Sleep(48 * time.Hour)
+		if sent := len(w.far.took); sent != n-dropFew {
+			t.Errorf("%d of %d left, want all that were not dropped", sent, n)
 		}
 	})
 }

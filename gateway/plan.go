@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -150,7 +151,11 @@ func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
 		return p
 	}
 	if first {
-		t.g.log().Error("more than policy.max_drop of an hour's bulk mail would be dropped; it is held instead", "tenant", n.Tenant)
+		t.g.log().Error("more than policy.max_drop of an hour's bulk mail would be dropped; it is kept instead", "tenant", n.Tenant)
+	}
+	if p.Reason.OfModel() { // it leaves in the best of its hours, wanted or not
+		n.Spared = true
+		return t.planned(n)
 	}
 	return scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Hour), Reason: "max_drop", Decision: p.Decision}
 }
@@ -171,7 +176,7 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 	}
 	r.Items = append(r.Items, item(n, rules))
 	if n.Class.Bulk() || n.Supersede != "" {
-		r.Items = others(r.Items, t.box, n, rules)
+		r.Items = t.others(r.Items, n, rules)
 	}
 	policy := t.g.policy(n, rules, t.now)
 	return policy.Plan(&r, 0)
@@ -189,7 +194,7 @@ func (g *Gateway) policy(d *Delivery, rules *Rules, at time.Time) scheduler.Poli
 // sameplan reports whether planning again came to the same: then nothing is
 // stored. The numbers behind it may have moved a little.
 func (d *Delivery) sameplan(n *Delivery) bool {
-	if d == nil || d.Rev == 0 || d.State != n.State || d.Reason != n.Reason || !d.Due.Equal(n.Due) || d.Paused != n.Paused {
+	if d == nil || d.Rev == 0 || d.State != n.State || d.Reason != n.Reason || !d.Due.Equal(n.Due) || d.Paused != n.Paused || d.Spared != n.Spared {
 		return false
 	}
 	was, err := d.Why()
@@ -197,13 +202,19 @@ func (d *Delivery) sameplan(n *Delivery) bool {
 	return err == nil && was.Would == is.Would && was.Arm == is.Arm
 }
 
-// others adds what else waits for the mailbox. A mailbox with thousands
-// waiting is an alarm list: each is planned among a few, and those that may
-// supersede it.
-func others(items []scheduler.Item, box *Mailbox, n *Delivery, rules *Rules) []scheduler.Item {
-	for _, d := range box.Deliveries {
+// others adds what else waits for the mailbox and is not stopped by a person. A
+// mailbox with thousands waiting is an alarm list: each is planned among a few, and
+// those that may supersede it.
+func (t *turn) others(items []scheduler.Item, n *Delivery, rules *Rules) []scheduler.Item {
+	s := &t.g.settings
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, d := range t.box.Deliveries {
 		rival := n.Supersede != "" && d.Supersede == n.Supersede
-		if d.State == Waiting && !d.Paused && d.ID != n.ID && (rival || len(items) < maxItems) {
+		if d.State != Waiting || d.Paused || d.ID == n.ID || !rival && len(items) >= maxItems {
+			continue
+		}
+		if _, stopped := s.stoppedLocked(d); !stopped || rival {
 			items = append(items, item(d, rules))
 		}
 	}
@@ -220,7 +231,7 @@ func item(d *Delivery, rules *Rules) scheduler.Item {
 		ID: d.ID.Hash(), Accepted: d.Accepted, NotBefore: d.NotBefore, Deadline: d.Deadline,
 		HardDeadline: d.HardDeadline, Window: d.Window,
 		Bypass: d.Class == Transactional || d.Priority >= urgentPriority || d.Forced, Exempt: d.Class == Triggered,
-		Counted: !d.Slot.IsZero(), Droppable: slices.Contains(rules.Drop, d.Class), Priority: d.Priority,
+		Counted: !d.Slot.IsZero(), Droppable: slices.Contains(rules.Drop, d.Class) && !d.Spared, Priority: d.Priority,
 		Value: d.Value, HalfLife: d.HalfLife, Supersede: supersede(d), Weight: uint8(d.Class),
 		Topic: topic(d), Pressure: pressure(d.Class), Aim: d.Aim, Sensitive: rules.sensitive(d.List), Doomed: doomed(d),
 	}
@@ -234,19 +245,23 @@ func supersede(d *Delivery) string {
 	return d.Tenant + "\x00" + d.Supersede
 }
 
-var zones sync.Map // name → *time.Location; nil where the name is unknown
+// IsZone reports whether a time zone goes by that name.
+func IsZone(name string) bool { return zone(name) != nil }
 
-// zone returns the named time zone, or nil.
+var zones sync.Map // name → *time.Location
+
+// zone returns the named time zone, or nil. Of what is none nothing is kept, nor of
+// one's other spellings: names come from outside. "Local" is ours, not a reader's.
 func zone(name string) *time.Location {
-	if name == "" {
+	if name == "" || name == "Local" {
 		return nil
 	}
 	if z, ok := zones.Load(name); ok {
 		return z.(*time.Location)
 	}
 	z, err := time.LoadLocation(name)
-	if err != nil {
-		z = nil
+	if err != nil || path.Clean(name) != name {
+		return nil
 	}
 	zones.Store(name, z)
 	return z

@@ -92,6 +92,9 @@ func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *expl
 	if box, err := s.Store.Mailbox(ctx, d.Mailbox); err == nil {
 		x.tellDecision(d, zone(box.Zone))
 		x.Deliveries[0].Decision = newDecisionDoc(d, zone(box.Zone))
+		if d.Spared {
+			x.say("It was not dropped, because more than policy.max_drop of that hour's bulk mail would have been.")
+		}
 	}
 	if d.State == gateway.Waiting {
 		if err := s.tellStops(ctx, x, r); err != nil {

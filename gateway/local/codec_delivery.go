@@ -24,6 +24,7 @@ const (
 	deliveryTried  // Attempts, Started, Slot, Expires or Reply are set
 	deliveryForced
 	deliveryPlanned // Aim, Sees or Decision are set
+	deliverySpared
 )
 
 // appendDelivery appends a delivery without its mailbox, which the bytes around
@@ -84,6 +85,7 @@ func deliveryFlags(d *gateway.Delivery) uint64 {
 	set(deliveryPaused, d.Paused)
 	set(deliveryForced, d.Forced)
 	set(deliveryLate, d.Late)
+	set(deliverySpared, d.Spared)
 	set(deliveryDuplicate, d.Duplicate)
 	set(deliveryValue, d.Value != 1)
 	set(deliveryWindow, d.Window != 0 || d.HalfLife != 0 || d.Supersede != "")
@@ -102,6 +104,7 @@ func (d *decoder) delivery(mailbox gateway.Key) *gateway.Delivery {
 	x.Paused = flags&deliveryPaused != 0
 	x.Forced = flags&deliveryForced != 0
 	x.Late = flags&deliveryLate != 0
+	x.Spared = flags&deliverySpared != 0
 	x.Duplicate = flags&deliveryDuplicate != 0
 	copy(x.ID.Message[:], d.fixed(len(x.ID.Message)))
 	x.ID.Ordinal, x.Rev = d.uint32(), d.uint32()

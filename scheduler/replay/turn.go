@@ -51,6 +51,10 @@ func (e *Engine) plan(x Box, b *box, q *queue, i int) scheduler.Plan {
 	}
 	if m.bulk && p.Action == scheduler.Drop && p.Reason != scheduler.Deadline && p.Reason != scheduler.Superseded &&
 		!t.drops.allow(t.MaxDrop, e.now) {
+		if p.Reason.OfModel() { // it leaves in the best of its hours, wanted or not
+			q.items[i].Droppable, e.asked = false, asked{}
+			return e.plan(x, b, q, i)
+		}
 		p.Action, p.At, p.Reason = scheduler.Hold, e.now.Add(time.Hour), MaxDrop
 	}
 	return p
