@@ -19,6 +19,7 @@ test:
 
 # The long form of the tests that kill the gateway under load.
 soak:
+	TESTING_DAYS=30 $(GO) test -run TestSoak -v ./gateway
 	TESTING_KILLS=200 TESTING_FAULTS=all TESTING_IDLE=10000 TESTING_SOURCE=10000 $(GO) test -run 'Kill|Faults|Idle|Source' -timeout 2h -v ./cmd/tidepost
 
 bench:

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"tidepost/scheduler"
 	"tidepost/scheduler/experiment"
 	"tidepost/scheduler/throttle"
@@ -86,6 +88,7 @@ type Gateway struct {
 	models   models
 	replans  replans
 	heard    pulse
+	applied  *lru.Cache[[16]byte, struct{}] // signals
 	names    IDSource
 }
 
@@ -128,12 +131,16 @@ func (g *Gateway) Open(ctx context.Context) error {
 	g.queue = newQueue()
 	g.stopped = make(chan struct{})
 	g.repeats = newRepeats()
+	g.applied, _ = lru.New[[16]byte, struct{}](appliedSize) // fails only for a size below 1
 	g.telling.slots = make(chan struct{}, tellersAtOnce)
 	for i := range g.shards {
 		g.shards[i] = &shard{g: g, steps: make(chan step, 4*turnSize)}
 	}
 	g.holding.Store(g.Held)
 	if err := g.loadSettings(); err != nil {
+		return err
+	}
+	if err := g.endModes(ctx); err != nil {
 		return err
 	}
 	if err := g.loadModels(ctx); err != nil {
@@ -165,6 +172,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	sends, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	g.run, g.sends, g.halt = run, sends, func(err error) { cancel(err) }
+	g.replans.begin(run)
 	// Shards outlive the workers, so that outcomes of what is in flight are kept.
 	owners, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
@@ -178,7 +186,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.runClock(run)
 	learning.Wait()
 	g.queue.setRunning(false) // no worker starts from here on
-	g.replans.done.Wait()
+	g.replans.end()
 	late := time.AfterFunc(finishWithin, cut)
 	g.workers.Wait()
 	late.Stop()

@@ -35,7 +35,9 @@ func (s *memory) Accept(_ context.Context, m *Message, c Content) ([]*Delivery, 
 	if s.fail != nil {
 		return nil, s.fail
 	}
-	m.ID = s.ids.Next(m.Received)
+	if m.ID.IsZero() {
+		m.ID = s.ids.Next(m.Received)
+	}
 	ref := Ref{Segment: 1, Offset: uint32(len(s.messages))}
 	s.messages = append(s.messages, m)
 	s.bodies = append(s.bodies, c.Bytes)
@@ -205,8 +207,15 @@ func (s *memory) last(id DeliveryID) *Delivery {
 	return nil
 }
 
-// crash returns what a new process would find.
+// crash returns what a new process would find, with no history.
 func (s *memory) crash() *memory {
+	n := s.survive()
+	n.events = nil
+	return n
+}
+
+// survive returns what a new process would find.
+func (s *memory) survive() *memory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := newMemory()
@@ -220,6 +229,7 @@ func (s *memory) crash() *memory {
 	for k, v := range s.settings {
 		n.settings[k] = v
 	}
+	n.events = slices.Clone(s.events)
 	return n
 }
 

@@ -66,6 +66,7 @@ func (t *tenantModel) learn(before *interest.State, m interest.Mail, read, click
 	defer t.mu.Unlock()
 	t.learner.Observe(before, m, read, clicked)
 	t.fresh++
+	t.unsaved = true
 	if t.fresh >= publishEvery || t.learner.Observed() && !t.current.Load().Observed {
 		t.publishLocked()
 	}
@@ -78,6 +79,7 @@ func (t *tenantModel) planned(d *scheduler.Decision, n *Delivery, rules *Rules) 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.learner.Planned(d, it.Worth(), it.Droppable)
+	t.unsaved = true
 }
 
 // observed notes that people's opens or clicks come back at all.
@@ -143,6 +145,7 @@ func (g *Gateway) loadSalt(ctx context.Context, kept []byte) error {
 // saveModels stores what was learned since the last time.
 func (g *Gateway) saveModels(ctx context.Context) error {
 	var c Change
+	var saved []*tenantModel
 	g.models.of.Range(func(name, value any) bool {
 		t := value.(*tenantModel)
 		t.mu.Lock()
@@ -150,11 +153,20 @@ func (g *Gateway) saveModels(ctx context.Context) error {
 		if t.unsaved {
 			c.Settings = append(c.Settings, Setting{Name: settingModel + name.(string), Value: t.learner.AppendBinary(nil)})
 			t.unsaved = false
+			saved = append(saved, t)
 		}
 		return true
 	})
 	if len(c.Settings) == 0 {
 		return nil
 	}
-	return g.Store.Commit(ctx, &c)
+	err := g.Store.Commit(ctx, &c)
+	if err != nil {
+		for _, t := range saved {
+			t.mu.Lock()
+			t.unsaved = true
+			t.mu.Unlock()
+		}
+	}
+	return err
 }

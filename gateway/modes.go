@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -73,15 +74,25 @@ func (m *modes) all() map[ModeScope]Mode {
 	return nil
 }
 
-// with returns the switches with one replaced.
-func (m *modes) with(sw Mode) map[ModeScope]Mode {
-	next := map[ModeScope]Mode{sw.Scope(): sw}
+// with returns the switches with one made, and those that it ends.
+func (m *modes) with(sw Mode) (next map[ModeScope]Mode, ended []Mode) {
+	next = map[ModeScope]Mode{sw.Scope(): sw}
 	for scope, old := range m.all() {
-		if scope != sw.Scope() {
+		switch {
+		case scope == sw.Scope():
+		case sw.Scope().spans(scope):
+			ended = append(ended, old)
+		default:
 			next[scope] = old
 		}
 	}
-	return next
+	return next, ended
+}
+
+// spans reports whether the scope is about all that another is about: who says observe
+// means all of it, whatever was said about parts before.
+func (s ModeScope) spans(o ModeScope) bool {
+	return (s.Tenant == "" || s.Tenant == o.Tenant) && (s.Class == "" || s.Class == o.Class) && (s.List == "" || s.List == o.List)
 }
 
 // scopes of a delivery, the closest first.
@@ -137,17 +148,47 @@ func (g *Gateway) SetMode(ctx context.Context, scope ModeScope, live bool, actor
 	if err != nil {
 		return err
 	}
+	next, ended := g.settings.modes.with(sw)
+	stored := []Setting{{Name: sw.setting(), Value: value}}
+	for _, old := range ended {
+		stored = append(stored, Setting{Name: old.setting()})
+	}
 	err = g.Store.Commit(ctx, &Change{
-		Settings: []Setting{{Name: sw.setting(), Value: value}},
+		Settings: stored,
 		Events: []Event{{Kind: EventSetting, At: sw.At, Name: g.eventName(), Reason: sw.Word(), Actor: actor,
 			Detail: strings.ReplaceAll(sw.setting(), "\x00", "/")}},
 	})
 	if err != nil {
 		return err
 	}
-	next := g.settings.modes.with(sw)
 	g.settings.modes.of.Store(&next)
 	g.Replan()
+	return nil
+}
+
+// endModes removes the switches that the configuration took over from, lest they come
+// back with its next change.
+func (g *Gateway) endModes(ctx context.Context) error {
+	g.settings.changing.Lock()
+	defer g.settings.changing.Unlock()
+	next := map[ModeScope]Mode{}
+	var c Change
+	for scope, sw := range g.settings.modes.all() {
+		if g.Rules(scope.Tenant).Live == sw.File {
+			next[scope] = sw
+			continue
+		}
+		c.Settings = append(c.Settings, Setting{Name: sw.setting()})
+		c.Events = append(c.Events, Event{Kind: EventSetting, At: g.now(), Name: g.eventName(), Reason: "ended", Actor: "configuration",
+			Detail: strings.ReplaceAll(sw.setting(), "\x00", "/")})
+	}
+	if len(c.Settings) == 0 {
+		return nil
+	}
+	if err := g.Store.Commit(ctx, &c); err != nil {
+		return err
+	}
+	g.settings.modes.of.Store(&next)
 	return nil
 }
 
@@ -157,6 +198,7 @@ func (s *settings) loadMode(value []byte) {
 	if json.Unmarshal(value, &sw) != nil {
 		return
 	}
-	next := s.modes.with(sw)
+	next := map[ModeScope]Mode{sw.Scope(): sw}
+	maps.Copy(next, s.modes.all())
 	s.modes.of.Store(&next)
 }

@@ -198,13 +198,13 @@ func (g *Gateway) first(box *Mailbox, due []*Delivery, now time.Time) *Delivery 
 		}
 		r.Items = append(r.Items, item(d, rules))
 	}
-	if due[0].Class.Bulk() {
+	policy := g.policy(due[0], rules, now)
+	if control := scheduler.Arm(policy.Arms.Of(policy.Salt, box.Key.draw(), now)) == scheduler.ArmControl; due[0].Class.Bulk() && !control {
 		r.Profile = new(scheduler.Profile)
 		if _, err := r.Profile.UnmarshalBinary(box.Profile); err == nil || len(box.Profile) == 0 {
 			r.Mailbox, r.Model, r.Sees = box.Key.draw(), g.model(due[0].Tenant), g.sees(due[0])
 		}
 	}
-	policy := g.policy(due[0], rules, now)
 	if i, _ := policy.Next(&r); i >= 0 {
 		return due[i]
 	}

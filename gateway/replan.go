@@ -10,17 +10,31 @@ import (
 // processors to accepting and releasing. A tighter policy needs none: it bites
 // at the release re-check.
 const (
-	replanBatch = 500
+	replanBatch = 250 // 2,500 a second: a million in under seven minutes
 	replanEvery = 100 * time.Millisecond
 )
 
 // replans runs at most one walk at a time.
 type replans struct {
 	mu      sync.Mutex
-	running bool // guarded by mu
-	again   bool // guarded by mu: asked for during the walk
+	run     context.Context // what walks live in; nil: none may begin; guarded by mu
+	running bool            // guarded by mu
+	again   bool            // guarded by mu: asked for during the walk
 	done    sync.WaitGroup
 	seen    int64 // mailboxes of the walk under way; guarded by mu
+}
+
+// begin lets walks begin.
+func (r *replans) begin(run context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run = run
+}
+
+// end lets no walk begin any more and waits for the one under way.
+func (r *replans) end() {
+	r.begin(nil)
+	r.done.Wait()
 }
 
 // Replan looks again, in the background, at all bulk mail that waits: a policy or
@@ -33,11 +47,12 @@ func (g *Gateway) Replan() {
 		r.again = true
 		return
 	}
-	if g.run == nil || g.run.Err() != nil {
+	if r.run == nil || r.run.Err() != nil {
 		return // what waits is planned with the new policy when it is due
 	}
-	r.running = true
-	r.done.Go(g.replanAll)
+	run := r.run
+	r.running, r.seen = true, 0
+	r.done.Go(func() { g.replanAll(run) })
 }
 
 // Replanning returns how many mailboxes the walk under way has seen; -1: none is.
@@ -50,18 +65,23 @@ func (g *Gateway) Replanning() int64 {
 	return g.replans.seen
 }
 
-func (g *Gateway) replanAll() {
+func (g *Gateway) replanAll(run context.Context) {
 	for {
+		if err := g.endModes(run); err != nil && run.Err() == nil {
+			g.log().Error("switches that the configuration took over from could not be removed", "error", err)
+		}
 		began := g.now()
-		n, err := g.replanWalk(g.run)
-		if err != nil {
+		n, err := g.replanWalk(run)
+		switch {
+		case run.Err() != nil:
+		case err != nil:
 			g.log().Error("planning anew what waits stopped; it is planned when it is due", "error", err)
-		} else {
+		default:
 			g.log().Info("what waits was planned anew", "mailboxes", n, "took", g.now().Sub(began).Round(time.Millisecond).String())
 		}
 		r := &g.replans
 		r.mu.Lock()
-		if !r.again || g.run.Err() != nil {
+		if !r.again || run.Err() != nil {
 			r.running = false
 			r.mu.Unlock()
 			return

@@ -116,8 +116,8 @@ func (t *turn) settle(id DeliveryID, n *Delivery, event Event) {
 	if n.State == Waiting {
 		t.schedule(n)
 	}
-	if n.State == Delivered && n.Class.Bulk() {
-		t.replanBulk(n.ID)
+	if n.Settled() && n.Class.Bulk() {
+		t.replanBulk(n.ID) // its slot is dated anew, or free
 	}
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,8 +70,8 @@ func ParseSignalKind(s string) (SignalKind, error) {
 // the mailbox is planned anew. It reports whether it was news: the same signal
 // twice is applied once.
 func (g *Gateway) Learn(ctx context.Context, s Signal) (bool, error) {
-	if s.At.IsZero() {
-		s.At = g.now()
+	if now := g.now(); s.At.IsZero() || s.At.After(now) {
+		s.At = now // believed, a clock that is ahead would make all that follows come too late
 	}
 	if s.Kind == SignalAttributes && zone(s.Zone) == nil {
 		return false, fmt.Errorf("timezone %q: want a name like Europe/Berlin", s.Zone)
@@ -79,23 +80,48 @@ func (g *Gateway) Learn(ctx context.Context, s Signal) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	g.Metrics.Signals.Add(1)
+	g.heard.beat(g.now())
+	audience := g.Tenant(s.Tenant).Audience
+	if audience == "" {
+		audience = s.Tenant
+	}
+	k := MailboxKey(audience, s.Mailbox)
+	mark := s.mark(k, id)
+	if g.applied.Contains(mark) {
+		return false, nil
+	}
 	if reason, ok := closes[s.Kind]; ok {
 		if known, err := g.close(ctx, &s, reason); err != nil || known {
 			return false, err
 		}
 	}
-	g.Metrics.Signals.Add(1)
-	g.heard.beat(g.now())
 	news := false
-	audience := g.Tenant(s.Tenant).Audience
-	if audience == "" {
-		audience = s.Tenant
-	}
-	err = g.perform(ctx, MailboxKey(audience, s.Mailbox), func(t *turn) {
+	err = g.perform(ctx, k, func(t *turn) {
+		if again, _ := g.applied.ContainsOrAdd(mark, struct{}{}); again {
+			return
+		}
 		t.durable()
+		if t.box.Address == "" { // never heard of: what is learned is kept for its first mail
+			t.box.Address, t.box.Audience = s.Mailbox.String(), audience
+		}
 		news = t.learn(&s, id)
 	})
 	return news, err
+}
+
+// appliedSize is how many signals are remembered to tell a repetition that the
+// profile cannot tell: of a visit, or of a mail it has forgotten.
+const appliedSize = 100_000
+
+// mark is the same for the same signal.
+func (s *Signal) mark(k Key, about DeliveryID) [16]byte {
+	message := s.Message
+	if !about.Message.IsZero() {
+		message = about.String()
+	}
+	h := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %v %q %q %q", k, s.Kind, s.At.UnixNano(), s.Human, s.Tenant, message, s.Zone))
+	return [16]byte(h[:16])
 }
 
 // about finds the delivery that a signal speaks of; the zero one where it speaks
@@ -142,7 +168,7 @@ func (g *Gateway) close(ctx context.Context, s *Signal, reason suppression.Reaso
 	if s.Message == "" {
 		earlier, err := g.closedBy(ctx, &e)
 		if err != nil || earlier != nil {
-			return earlier != nil && e.Created.Sub(earlier.Created) > toldAgain, err
+			return earlier != nil && (reason == suppression.HardBounce || e.Created.Sub(earlier.Created) > toldAgain), err
 		}
 	}
 	return false, g.Observe(ctx, e, e.Source)
@@ -190,6 +216,10 @@ type signalDetail struct {
 	New        uint8  `json:"new,omitempty"`
 }
 
+// tooOld is the age from which what a person did teaches nothing any more. To a
+// profile it would look as if all that it knows were dated wrongly.
+const tooOld = 365 * 24 * time.Hour
+
 // learn applies a signal to the mailbox's profile.
 func (t *turn) learn(s *Signal, about DeliveryID) bool {
 	detail := signalDetail{Mailbox: t.box.Key.String(), Tenant: s.Tenant, Human: s.Human, Source: s.Source}
@@ -199,6 +229,10 @@ func (t *turn) learn(s *Signal, about DeliveryID) bool {
 		if t.box.Zone == before {
 			return false
 		}
+	}
+	_, closing := closes[s.Kind]
+	if t.now.Sub(s.At) > tooOld && !closing {
+		return false
 	}
 	if kind, ok := evidence[s.Kind]; ok && !t.teach(s, kind, about, &detail) {
 		return false

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,8 +36,12 @@ func (s *Server) takeSignals(c *call) (any, error) {
 		return nil, invalid("signals", "are too many", "send at most 10,000 at a time")
 	}
 	signals := make([]gateway.Signal, len(doc.Signals))
+	tenants := s.tenants()
 	for i := range doc.Signals {
 		sig, err := doc.Signals[i].parse(c.who.Name)
+		if err == nil && !slices.Contains(tenants, sig.Tenant) {
+			err = &Problem{Status: 400, Field: "tenant", Detail: "is not known", Remedy: "write one that the configuration names or that has sent mail"}
+		}
 		if err != nil {
 			return nil, at1("signals", i, err)
 		}
@@ -87,6 +92,19 @@ func (d *signalDoc) parse(source string) (gateway.Signal, error) {
 		}
 		s.Human = *d.Human
 	}
+	if d.Message != "" && !isAbout(d.Message) {
+		return s, &Problem{Status: 400, Field: "message", Detail: "is no id", Remedy: "write the id that our 250 named, or a delivery as queue list prints it"}
+	}
+	if kind == gateway.SignalAttributes && !gateway.IsZone(d.Zone) {
+		return s, &Problem{Status: 400, Field: "timezone", Detail: "is unknown", Remedy: "write a name like Europe/Berlin"}
+	}
 	s.Kind, s.Mailbox = kind, a.Mailbox()
 	return s, nil
+}
+
+// isAbout reports whether a text names a message or a delivery.
+func isAbout(text string) bool {
+	_, delivery := gateway.ParseDeliveryID(text)
+	_, message := gateway.ParseID(text)
+	return delivery == nil || message == nil
 }

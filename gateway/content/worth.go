@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,7 +86,7 @@ func isZone(name string) bool {
 	if _, ok := zones.Load(name); ok {
 		return true
 	}
-	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" {
+	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" || path.Clean(name) != name {
 		return false
 	}
 	zones.Store(strings.Clone(name), nil)
