@@ -33,7 +33,9 @@ func (r *replans) begin(run context.Context) {
 
 // end lets no walk begin any more and waits for the one under way.
 func (r *replans) end() {
-	r.begin(nil)
+	r.mu.Lock()
+	r.run = nil
+	r.mu.Unlock()
 	r.done.Wait()
 }
 

@@ -68,7 +68,6 @@ type replayAddress struct {
 type replayBox struct {
 	audience int32 // unclaimed: that of the first message
 	box      replay.Box
-	tenant   replay.Tenant
 }
 
 // unclaimed is the audience of a mailbox that has signals and no mail yet.
