@@ -60,37 +60,28 @@ func (p *Policy) Next(r *Request) (int, Plan) {
 	if r.Model != nil && p.live() {
 		return p.nextLive(r)
 	}
-	best, now := -1, Plan{Action: Now, At: r.Now}
-	wait := Plan{Action: Hold}
-	for i := range r.Items {
-		plan := p.alone(r, i)
-		switch {
-		case plan.Action == Drop:
-			return i, plan
-		case plan.Action == Now && (best < 0 || r.Items[i].before(&r.Items[best])):
-			best, now = i, plan
-		case plan.Action == Hold && (wait.At.IsZero() || plan.At.Before(wait.At)):
-			wait = plan
-		}
-	}
-	if best < 0 {
-		return -1, wait
-	}
-	return best, now
+	return r.pick(func(i int) Plan { return p.alone(r, i) })
 }
 
 // nextLive is Next where arms decide: the model puts items into order itself, so
 // each is planned among the others.
 func (p *Policy) nextLive(r *Request) (int, Plan) {
-	best, now := -1, Plan{Action: Now, At: r.Now}
-	wait := Plan{Action: Hold}
 	var t table
 	t.begin(p, r)
-	for i := range r.Items {
-		plan, done := p.unasked(r, i)
-		if !done {
-			plan = t.plan(i)
+	return r.pick(func(i int) Plan {
+		if plan, done := p.unasked(r, i); done {
+			return plan
 		}
+		return t.plan(i)
+	})
+}
+
+// pick returns the item to act on first, given how each is planned.
+func (r *Request) pick(planned func(i int) Plan) (int, Plan) {
+	best, now := -1, Plan{Action: Now, At: r.Now}
+	wait := Plan{Action: Hold}
+	for i := range r.Items {
+		plan := planned(i)
 		switch {
 		case plan.Action == Drop:
 			return i, plan
