@@ -49,13 +49,15 @@ type Sent struct {
 // Observe takes in one thing the person did and reports whether it was news, after
 // which waiting mail is to be planned again. zone is the mailbox's, nil if unknown.
 func (p *Profile) Observe(m *Model, zone *time.Location, sees Sees, e Evidence) (news bool) {
-	if e.Kind == Opened && e.Weight == 0 {
+	if e.Kind <= Clicked {
+		sees = max(sees, p.sees) // what a sender forbids of a mail, the reader's policy does not permit
+	}
+	switch {
+	case sees == SeesNone && e.Kind != Unsubscribed && e.Kind != Complained:
+		return false
+	case e.Kind == Opened && e.Weight == 0:
 		return p.machine()
-	}
-	if p.robot > 0 {
-		sees = max(sees, SeesClick)
-	}
-	if !(e.Weight > 0) || sees == SeesNone && e.Kind != Unsubscribed && e.Kind != Complained {
+	case !(e.Weight > 0):
 		return false
 	}
 	e.Weight = min(e.Weight, 1)

@@ -336,3 +336,22 @@ func TestMachineOpensLeaveClicksAlone(t *testing.T) {
 		t.Errorf("read back as %d (%v), was %d", back.robot, err, hidden.robot)
 	}
 }
+
+// What the sender of a mail forbids to learn from is not learned from its opens,
+// whatever the operator permits.
+func TestForbiddenMailTeachesNothing(t *testing.T) {
+	m := BuiltIn()
+	m.Observed = true
+	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	var p Profile
+	p.Sent(m, time.UTC, Sent{At: at, Ref: 7, Pressure: 0.6, Sees: SeesNone})
+	for _, kind := range []Kind{Opened, Clicked} {
+		before := p
+		if p.Observe(m, time.UTC, SeesFull, Evidence{Kind: kind, At: at.Add(time.Hour), Ref: 7, Weight: 1}) || p.Clock.Evidence() != before.Clock.Evidence() {
+			t.Errorf("kind %d of a mail that nothing may be learned from is news, or taught an hour", kind)
+		}
+	}
+	if !p.Observe(m, time.UTC, SeesFull, Evidence{Kind: Unsubscribed, At: at.Add(2 * time.Hour), Ref: 7, Weight: 1}) {
+		t.Error("an unsubscribe was not heard")
+	}
+}
