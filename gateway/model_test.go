@@ -184,6 +184,8 @@ func TestSignalsAreAppliedOnce(t *testing.T) {
 			t.Error("opens came back and silence still means nothing")
 		}
 		var kinds []EventKind
+		w.store.mu.Lock()
+		defer w.store.mu.Unlock()
 		for _, e := range w.store.events {
 			if e.Delivery == nil {
 				kinds = append(kinds, e.Kind)
@@ -282,6 +284,8 @@ func TestMaxDropSparesWhatTheModelWouldDrop(t *testing.T) {
 			t.Errorf("%d of %d were dropped, want %d", dropped, n, dropFew)
 		}
 		time.Sleep(48 * time.Hour)
+		w.far.mu.Lock()
+		defer w.far.mu.Unlock()
 		if sent := len(w.far.took); sent != n-dropFew {
 			t.Errorf("%d of %d left, want all that were not dropped", sent, n)
 		}
