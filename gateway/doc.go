@@ -31,6 +31,15 @@
 // order, they are the program. STORE, CLAIM and SETTLE are commits of a Store;
 // events are part of them.
 //
+// # What is learned
+//
+// A signal (Learn) and a delivery that the next hop took (settle) change the
+// mailbox's profile in the commit that tells of them, and what waits for the
+// mailbox is planned anew. What is learned above the person, a model for each
+// tenant, is published beside the flow and stored each hour; planning reads it
+// without a lock. Every bulk delivery carries its decision, also under observe,
+// where the gates alone decide. Where the model fails, mail goes as the gates say.
+//
 // # Who owns what
 //
 // A mailbox is an address in one audience. Sixteen shards own the mailboxes by
