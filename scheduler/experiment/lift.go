@@ -107,8 +107,8 @@ func (r Rule) CompareAll(pairs []Pair, by Outcome) Lift {
 		}
 	}
 	l := Lift{P: 1, N: whole.n}
-	if whole.weight == 0 || whole.expected < fewEvents {
-		return l
+	if whole.weight == 0 || whole.expected < fewEvents || !(whole.variance > 0) {
+		return l // sums without any variance cannot be those of people
 	}
 	l.Known = true
 	l.Delta, l.Rate = whole.delta/whole.weight, whole.rate/whole.weight

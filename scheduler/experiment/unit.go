@@ -122,13 +122,13 @@ func (u *Unit) Did(what Outcome, planned time.Time) Fact {
 	}
 	switch what {
 	case Clicked:
-		if !once(&u.clicked, 1<<back) || !counted {
+		if !once(&u.clicked, 1<<back) || !counted || p.clicked >= p.weeks {
 			return Fact{}
 		}
 		f.Clicked.outcome(p.weeks, p.clicked, p.clickedPast)
 		p.clicked++
 	case Read:
-		if !once(&u.read, 1<<back) || !counted {
+		if !once(&u.read, 1<<back) || !counted || p.read >= p.weeks {
 			return Fact{}
 		}
 		f.Read.outcome(p.weeks, p.read, p.readPast)
