@@ -116,7 +116,7 @@ func (u *Unit) Did(what Outcome, planned time.Time) Fact {
 	}
 	f := Fact{Quarter: quarterOfWeek(w)}
 	p := u.place(w)
-	counted := p != nil && back <= late && u.entered>>back&1 == 1
+	counted := p != nil && p.weeks > 0 && back <= late && u.entered>>back&1 == 1
 	if counted {
 		f.Arm = p.arm
 	}
@@ -179,7 +179,7 @@ func (u *Unit) fact(planned time.Time) (Fact, bool) {
 	w := weekOf(planned)
 	back, ok := u.back(w)
 	p := u.place(w)
-	if !ok || p == nil || u.entered>>back&1 == 0 {
+	if !ok || p == nil || p.weeks == 0 || u.entered>>back&1 == 0 {
 		return Fact{}, false
 	}
 	return Fact{Quarter: quarterOfWeek(w), Arm: p.arm}, true
