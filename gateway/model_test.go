@@ -291,3 +291,28 @@ func TestMaxDropSparesWhatTheModelWouldDrop(t *testing.T) {
 		}
 	})
 }
+
+// News of a reader moves what waits for them: whom we took to sleep has had breakfast.
+func TestSignalMovesWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quiet, err := scheduler.ParseQuiet("22:00-08:00")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.Quiet, w.rules.Zone = quiet, time.UTC })
+		id := w.submit("ann@dest.test", nil) // midnight UTC
+		time.Sleep(time.Minute)
+		a, _ := address.Parse("ann@dest.test")
+		if d := w.waitingFor(id, MailboxKey("acme", a.Mailbox())); d == nil || d.Reason != string(scheduler.QuietHours) {
+			t.Fatalf("at midnight it is %+v, want held by quiet hours", d)
+		}
+		news, err := w.Learn(t.Context(), Signal{Kind: SignalAttributes, Tenant: "acme", Mailbox: a.Mailbox(), Zone: "Asia/Tokyo", Source: "test"})
+		if err != nil || !news {
+			t.Fatalf("she lives in Tokyo: news %v, %v", news, err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(w.far.letters("ann@dest.test")); n != 1 {
+			t.Errorf("a minute after her morning was known %d letters have left, want 1", n)
+		}
+	})
+}
