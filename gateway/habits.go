@@ -46,7 +46,7 @@ func (t *turn) keepProfile() { t.head().Profile = t.known.AppendBinary(nil) }
 // sent teaches the profile that a delivery has reached its reader's mailbox.
 func (t *turn) sent(n *Delivery) {
 	sees := t.g.sees(n)
-	t.profile().Sent(t.g.model(n.Tenant), zone(t.box.Zone), scheduler.Sent{
+	t.profile().Sent(t.g.model(n.Tenant), t.box.Location(), scheduler.Sent{
 		At: t.now, Ref: slotRef(n), Topic: topic(n), Pressure: pressure(n.Class),
 		Observable: n.Class.Bulk() && sees < scheduler.SeesNone, Sees: sees,
 	})

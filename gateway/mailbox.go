@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"time"
 
 	"tidepost/scheduler"
 	"tidepost/suppression/address"
@@ -40,6 +41,9 @@ type Mailbox struct {
 
 	Deliveries []*Delivery // the unsettled ones, ordered by ID
 }
+
+// Location is the mailbox's time zone, nil where it is unknown.
+func (m *Mailbox) Location() *time.Location { return zone(m.Zone) }
 
 // Delivery returns the unsettled delivery of that id, or nil.
 func (m *Mailbox) Delivery(id DeliveryID) *Delivery {

@@ -170,7 +170,7 @@ func later(a, b time.Time) time.Time {
 // planned asks the scheduler about n, given all that waits for its mailbox.
 func (t *turn) planned(n *Delivery) scheduler.Plan {
 	rules := t.g.Rules(n.Tenant)
-	r := scheduler.Request{Now: t.now, Zone: zone(t.box.Zone), Gates: &t.box.Gates}
+	r := scheduler.Request{Now: t.now, Zone: t.box.Location(), Gates: &t.box.Gates}
 	if n.Class.Bulk() {
 		r.Mailbox, r.Profile, r.Model, r.Sees = t.box.Key.draw(), t.profile(), t.g.model(n.Tenant), t.g.sees(n)
 	}

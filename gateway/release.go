@@ -191,7 +191,7 @@ func (g *Gateway) first(box *Mailbox, due []*Delivery, now time.Time) *Delivery 
 		return due[0]
 	}
 	rules := g.Rules(due[0].Tenant)
-	r := scheduler.Request{Now: now, Zone: zone(box.Zone), Gates: &box.Gates}
+	r := scheduler.Request{Now: now, Zone: box.Location(), Gates: &box.Gates}
 	for _, d := range due {
 		if d.State == Sending {
 			return d // in doubt since the last stop: settle that first

@@ -259,7 +259,7 @@ func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *s
 	}
 	p := t.profile()
 	week, did := p.Week, p.Did
-	if !p.Observe(tenant.current.Load(), zone(t.box.Zone), t.g.Rules(s.Tenant).Sees, e) {
+	if !p.Observe(tenant.current.Load(), t.box.Location(), t.g.Rules(s.Tenant).Sees, e) {
 		return false
 	}
 	t.keepProfile()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -70,8 +69,8 @@ func (e *experimentsCmd) Run(a *app) error {
 		return err
 	}
 	var x experiments
-	if err := json.Unmarshal(doc, &x); err != nil {
-		return fmt.Errorf("the gateway's answer cannot be read (%v): is it of another version?", err)
+	if err := decodeAnswer(doc, &x); err != nil {
+		return err
 	}
 	a.warnCapture(x.Mode, e.JSON)
 	if e.JSON {

@@ -37,8 +37,8 @@ func (e *explainCmd) Run(a *app) error {
 		return err
 	}
 	var x explanation
-	if err := json.Unmarshal(doc, &x); err != nil {
-		return fmt.Errorf("the gateway's answer cannot be read (%v): is it of another version?", err)
+	if err := decodeAnswer(doc, &x); err != nil {
+		return err
 	}
 	a.warnCapture(x.Mode, e.JSON)
 	if e.JSON {

@@ -59,8 +59,8 @@ func (r *reportCmd) Run(a *app) error {
 		return err
 	}
 	var report reported
-	if err := json.Unmarshal(doc, &report); err != nil {
-		return fmt.Errorf("the gateway's answer cannot be read (%v): is it of another version?", err)
+	if err := decodeAnswer(doc, &report); err != nil {
+		return err
 	}
 	if r.HTML != "" {
 		if err := report.writeFile(r.HTML); err != nil {

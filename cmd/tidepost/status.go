@@ -66,8 +66,8 @@ func (s *statusCmd) Run(a *app) error {
 		return err
 	}
 	var st status
-	if err := json.Unmarshal(doc, &st); err != nil {
-		return fmt.Errorf("the gateway's answer cannot be read (%v): is it of another version?", err)
+	if err := decodeAnswer(doc, &st); err != nil {
+		return err
 	}
 	a.warnCapture(st.Mode, s.JSON)
 	if s.JSON {

@@ -82,12 +82,20 @@ func cloneValues(v url.Values) url.Values {
 	return out
 }
 
+// decodeAnswer reads what the gateway answered.
+func decodeAnswer(doc json.RawMessage, v any) error {
+	if err := json.Unmarshal(doc, v); err != nil {
+		return fmt.Errorf("the gateway's answer cannot be read (%v): is it of another version?", err)
+	}
+	return nil
+}
+
 // decodeAll reads the items of a page.
 func decodeAll[T any](items []json.RawMessage) ([]T, error) {
 	out := make([]T, len(items))
 	for i, item := range items {
-		if err := json.Unmarshal(item, &out[i]); err != nil {
-			return nil, fmt.Errorf("the gateway's answer cannot be read (%v): is it of another version?", err)
+		if err := decodeAnswer(item, &out[i]); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

@@ -90,8 +90,8 @@ func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *expl
 	x.say(standing(d, s.now(), last))
 	x.sayActors()
 	if box, err := s.Store.Mailbox(ctx, d.Mailbox); err == nil {
-		x.tellDecision(d, zone(box.Zone))
-		x.Deliveries[0].Decision = newDecisionDoc(d, zone(box.Zone))
+		x.tellDecision(d, box.Location())
+		x.Deliveries[0].Decision = newDecisionDoc(d, box.Location())
 		if d.Spared {
 			x.say("It was not dropped, because more than policy.max_drop of that hour's bulk mail would have been.")
 		}

@@ -90,7 +90,7 @@ func (s *Server) tellGates(x *explanation, box *gateway.Mailbox, tenant string) 
 	doc := newGatesDoc(box, now)
 	if s.Gateway.Rules != nil {
 		policy := s.Gateway.PolicyOf(tenant, box.Key)
-		opens, why := box.Gates.Check(now, &policy, zone(box.Zone), &scheduler.Item{})
+		opens, why := box.Gates.Check(now, &policy, box.Location(), &scheduler.Item{})
 		if why != "" {
 			doc.Opens, doc.Reason = opens.UTC(), string(why)
 		}
@@ -112,18 +112,6 @@ func newGatesDoc(box *gateway.Mailbox, now time.Time) gatesDoc {
 		}
 	}
 	return doc
-}
-
-// zone returns the named time zone, or nil.
-func zone(name string) *time.Location {
-	if name == "" {
-		return nil
-	}
-	z, err := time.LoadLocation(name)
-	if err != nil {
-		return nil
-	}
-	return z
 }
 
 // tellEntries adds what the suppression list has of an address.

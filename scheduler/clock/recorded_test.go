@@ -391,3 +391,19 @@ func BenchmarkFit(b *testing.B) {
 		Fit(people, from)
 	}
 }
+
+// plain is a prior that knows nothing: flat curves, and weights that trust own counters.
+func plain() *Prior {
+	p := &Prior{Version: 1, Kernel: builtInKernel, come: builtInCome}
+	for _, a := range []*audience{&p.local, &p.utc} {
+		for h := range a.curve {
+			a.curve[h] = 1
+		}
+		for q := range a.hourPool {
+			a.hourPool[q] = [hourly * powers]float32{0: .5, 3: .5, 6: .5, 7: .1}
+		}
+		a.dayPool = [daily * powers]float32{0: .5, 3: .5, 6: .4, 7: .1}
+	}
+	p.prepare()
+	return p
+}
