@@ -316,3 +316,14 @@ func TestSignalMovesWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+// Of whom nothing is known mail leaves at once, also within a second that has begun.
+func TestNothingKnownLeavesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { live(w); w.rules.Explore = 1e-9 }) // some: hours are looked at
+		time.Sleep(700 * time.Millisecond)
+		id := w.submit("ann@dest.test", func(m *Message) { m.Zone = "Europe/Berlin" })
+		time.Sleep(2 * time.Second)
+		w.wantKinds(id, EventAccepted, EventPlanned, EventReleased, EventDelivered)
+	})
+}

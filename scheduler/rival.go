@@ -87,8 +87,11 @@ func (p *Policy) bounds(r *Request, it *Item) bounds {
 	if !it.Counted && r.Gates != nil {
 		from, _ = r.Gates.limitsSince(from, r.Now, p)
 	}
-	own := hash(p.Salt, it.ID)
-	return bounds{from: ceil(from), end: p.end(r, it), jitter: int64(own >> 32 * spreadOver >> 32), share: uint32(own)}
+	own, first := hash(p.Salt, it.ID), ceil(from)
+	if from.Equal(it.Accepted) {
+		first = from.Unix() // that second has begun: to wait for the next would be a hold
+	}
+	return bounds{from: first, end: p.end(r, it), jitter: int64(own >> 32 * spreadOver >> 32), share: uint32(own)}
 }
 
 // end is the last instant of the item's window.
