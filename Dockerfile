@@ -19,9 +19,10 @@ ENV PATH=/usr/bin \
     TIDEPOST_DATA_DIR=/data \
     TIDEPOST_SMTP_LISTEN='["0.0.0.0:2525"]' \
     TIDEPOST_HTTP_ADMIN=0.0.0.0:8025 \
+    TIDEPOST_HTTP_PUBLIC=0.0.0.0:8026 \
     TIDEPOST_ROUTE_MODE=capture
 VOLUME /data
-EXPOSE 2525 8025
+EXPOSE 2525 8025 8026
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["tidepost", "healthcheck"]
 ENTRYPOINT ["tidepost"]
 CMD ["serve"]

@@ -39,6 +39,8 @@ const (
 	EventComplained   EventKind = "complained"
 	EventAttributes   EventKind = "attributes"
 	EventBounceTold   EventKind = "bounce_told" // a bounce that came back after delivery
+	EventConsent      EventKind = "consent"     // what a reader asks for about their mail
+	EventErased       EventKind = "erased"      // a mailbox was forgotten
 )
 
 // Event is a fact we state. It is stored in the same commit as the change it

@@ -12,6 +12,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"tidepost/scheduler"
+	"tidepost/scheduler/evidence"
 	"tidepost/scheduler/experiment"
 	"tidepost/scheduler/throttle"
 	"tidepost/suppression"
@@ -21,11 +22,14 @@ import (
 // policy and what the flow itself needs to know.
 type Rules struct {
 	scheduler.Policy
-	Drop        []Class        // classes that model, cap or rule may drop
-	MaxDrop     float64        // share of an hour's bulk that policy may drop; more is held
-	HoldInDoubt bool           // bulk that may have left before a crash waits for a person
-	Sees        scheduler.Sees // what may be learned from mail
-	Sensitive   []string       // List-Ids that use shared curves only
+	Drop        []Class                   // classes that model, cap or rule may drop
+	MaxDrop     float64                   // share of an hour's bulk that policy may drop; more is held
+	HoldInDoubt bool                      // bulk that may have left before a crash waits for a person
+	Sees        scheduler.Sees            // what may be learned from mail
+	Sensitive   []string                  // List-Ids that use shared curves only
+	ListSees    map[string]scheduler.Sees // what may be learned from a List-Id's mail, in lower case; narrows Sees
+	Tracking    Tracking                  // what we put into mail
+	Honeypot    bool                      // put in a link that no reader sees
 
 	Experiments []experiment.Experiment // named ones; where several run a mailbox is in the first that it takes part in
 }
@@ -51,6 +55,7 @@ type Gateway struct {
 	Hostname string
 	Rules    func(tenant string) *Rules
 	Tenant   func(name string) Tenant
+	Tenants  func() []string            // all that the configuration names; nil: those that ever sent
 	Line     func(domain string) string // name of the queue that a domain's mail stands in
 	Limits   func(line string) throttle.Limits
 
@@ -61,6 +66,10 @@ type Gateway struct {
 	MaxConnections      int           // to all destinations together; 0: 1,000
 
 	Held bool // start with everything held, as after a restore
+
+	// PermissionLag is how long an opt-out has been known to wait for us; nil: none
+	// can.
+	PermissionLag func() time.Duration
 
 	Now    func() time.Time       // nil: time.Now
 	NewID  func(now time.Time) ID // nil: the Store makes ids
@@ -83,12 +92,15 @@ type Gateway struct {
 	holding  atomic.Bool // nothing is released until a person confirms
 	held     heldCounts
 	repeats  *repeats
+	sources  sources
+	judge    evidence.Classifier
+	undo     undos
+	erasure  atomic.Pointer[[]byte] // key of the hashes that erased addresses leave; nil: none was erased
 	drops    dropGuard
 	settings settings
 	models   models
 	replans  replans
 	heard    pulse
-	applied  *lru.Cache[[16]byte, struct{}] // signals
 	names    IDSource
 }
 
@@ -97,6 +109,9 @@ type Metrics struct {
 	Accepted, Delivered, Deferred, Bounced, Dropped, Suppressed atomic.Int64
 	Captured, Duplicates, InDoubt, TakenBack, Reports           atomic.Int64
 	Signals                                                     atomic.Int64
+
+	Excluded atomic.Int64    // signals of what may not be learned
+	Judged   [3]atomic.Int64 // opens and clicks, by evidence.Verdict
 }
 
 // Reporter words delivery status notifications (RFC 3464).
@@ -131,7 +146,8 @@ func (g *Gateway) Open(ctx context.Context) error {
 	g.queue = newQueue()
 	g.stopped = make(chan struct{})
 	g.repeats = newRepeats()
-	g.applied, _ = lru.New[[16]byte, struct{}](appliedSize) // fails only for a size below 1
+	g.undo.of, _ = lru.New[DeliveryID, undo](undoSize) // fails only for a size below 1
+	g.sources.of = map[uint32]sourceName{}
 	g.telling.slots = make(chan struct{}, tellersAtOnce)
 	for i := range g.shards {
 		g.shards[i] = &shard{g: g, steps: make(chan step, 4*turnSize)}

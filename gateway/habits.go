@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"time"
 
 	"tidepost/scheduler"
@@ -45,7 +46,7 @@ func (t *turn) keepProfile() { t.head().Profile = t.known.AppendBinary(nil) }
 
 // sent teaches the profile that a delivery has reached its reader's mailbox.
 func (t *turn) sent(n *Delivery) {
-	sees := t.g.sees(n)
+	sees := t.g.sees(t.box, n)
 	t.profile().Sent(t.g.model(n.Tenant), t.box.Location(), scheduler.Sent{
 		At: t.now, Ref: slotRef(n), Topic: topic(n), Pressure: pressure(n.Class),
 		Observable: n.Class.Bulk() && sees < scheduler.SeesNone, Sees: sees,
@@ -53,10 +54,22 @@ func (t *turn) sent(n *Delivery) {
 	t.keepProfile()
 }
 
-// sees is what may be learned from a delivery: what the operator's policy and
-// its sender both permit.
-func (g *Gateway) sees(d *Delivery) scheduler.Sees {
-	return max(g.Rules(d.Tenant).Sees, d.Sees)
+// sees is what may be learned from a delivery: what the operator's policy, its
+// sender and its reader all permit.
+func (g *Gateway) sees(box *Mailbox, d *Delivery) scheduler.Sees {
+	return max(g.Rules(d.Tenant).SeesOf(d.List), d.Sees, box.Wishes.Sees)
+}
+
+// SeesOf is what the operator lets us learn from a list's mail.
+func (r *Rules) SeesOf(list string) scheduler.Sees {
+	return max(r.Sees, r.ListSees[strings.ToLower(list)])
+}
+
+// heed makes a policy obey what the reader asked for.
+func heed(p *scheduler.Policy, box *Mailbox) {
+	if n := int(box.Wishes.PerWeek); n > 0 && (p.WeeklyCap == 0 || n < p.WeeklyCap) {
+		p.WeeklyCap = n
+	}
 }
 
 // topic is what a reader's interest is kept apart by: the list, or else the class.

@@ -55,11 +55,11 @@ func (h *hooked) Commit(ctx context.Context, changes ...*Change) error {
 // choice and its claim.
 type composer func(ctx context.Context, d *Delivery) error
 
-func (c composer) Compose(ctx context.Context, s *Stored, d *Delivery) (io.ReadCloser, int64, error) {
+func (c composer) Compose(ctx context.Context, s *Stored, d *Delivery, m Marks) (io.ReadCloser, int64, error) {
 	if err := c(ctx, d); err != nil {
 		return nil, 0, err
 	}
-	return plainComposer{}.Compose(ctx, s, d)
+	return plainComposer{}.Compose(ctx, s, d, m)
 }
 
 // slowReporter takes its time to word a notification.

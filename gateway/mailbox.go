@@ -37,6 +37,8 @@ type Mailbox struct {
 	Audience string
 	Zone     string // IANA name; "" where unknown
 	Profile  []byte // the scheduler's own encoding, ≤ 256 bytes
+	Heard    []byte // signals applied, ≤ 480 bytes, usually ≤ 130
+	Wishes   Wishes // of the reader
 	Gates    scheduler.Gates
 
 	Deliveries []*Delivery // the unsettled ones, ordered by ID

@@ -23,6 +23,7 @@ type memory struct {
 	settings map[string][]byte
 	events   []Event
 	fail     error // returned by Commit and Accept when set
+	commits  []int // how many changes each commit had
 }
 
 func newMemory() *memory {
@@ -109,6 +110,7 @@ func (s *memory) Commit(_ context.Context, changes ...*Change) error {
 	if s.fail != nil {
 		return s.fail
 	}
+	s.commits = append(s.commits, len(changes))
 	for _, c := range changes {
 		if c.Key != (Key{}) {
 			box := s.box(c.Key)
@@ -123,10 +125,16 @@ func (s *memory) Commit(_ context.Context, changes ...*Change) error {
 				next.Deliveries = deliveries
 			}
 			next.Rev = box.Rev + 1
+			if slices.Contains(c.Forget, next.Address) {
+				next.Address = ""
+			}
 			s.boxes[c.Key] = next
 		}
+		for _, a := range c.Forget {
+			delete(s.entries, a)
+		}
 		for _, e := range c.Entries {
-			s.entries[e.Address] = append(slices.DeleteFunc(slices.Clone(s.entries[e.Address]), func(o suppression.Entry) bool { return o.Scope == e.Scope }), e)
+			s.entries[e.Address] = append(slices.DeleteFunc(slices.Clone(s.entries[e.Address]), func(o suppression.Entry) bool { return o.Scope == e.Scope && o.Reason == e.Reason }), e)
 		}
 		for _, v := range c.Settings {
 			s.settings[v.Name] = v.Value
@@ -137,6 +145,12 @@ func (s *memory) Commit(_ context.Context, changes ...*Change) error {
 		s.events = append(s.events, c.Events...)
 	}
 	return nil
+}
+
+func (s *memory) changes() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.commits
 }
 
 func (s *memory) Entries(_ context.Context, canonical string) ([]suppression.Entry, error) {
@@ -241,7 +255,7 @@ func (plainReader) Read([]byte, *Message, *Credential) error { return nil }
 // plainComposer sends what was stored.
 type plainComposer struct{}
 
-func (plainComposer) Compose(_ context.Context, s *Stored, _ *Delivery) (io.ReadCloser, int64, error) {
+func (plainComposer) Compose(_ context.Context, s *Stored, _ *Delivery, _ Marks) (io.ReadCloser, int64, error) {
 	return io.NopCloser(io.NewSectionReader(s.ReaderAt, 0, s.Size)), s.Size, nil
 }
 

@@ -75,7 +75,7 @@ func (t *tenantModel) learn(before *interest.State, m interest.Mail, read, click
 // planned counts a mail that was planned for the first time: which mail brings least
 // depends on what all of it brings.
 func (t *tenantModel) planned(d *scheduler.Decision, n *Delivery, rules *Rules) {
-	it := item(n, rules)
+	it := item(&Mailbox{}, n, rules)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.learner.Planned(d, it.Worth(), it.Droppable)

@@ -95,8 +95,9 @@ type EnvelopeRecipient struct {
 // Composer makes the bytes that leave from the ones that came: trace header,
 // control headers out, rewriting, signatures, in that order.
 type Composer interface {
-	// Compose returns the message for one delivery. size is exact.
-	Compose(ctx context.Context, s *Stored, d *Delivery) (body io.ReadCloser, size int64, err error)
+	// Compose returns the message for one delivery, with the marks put in as far as
+	// its content and its signatures allow. size is exact.
+	Compose(ctx context.Context, s *Stored, d *Delivery, m Marks) (body io.ReadCloser, size int64, err error)
 }
 
 // Reader reads a message's header on its way in, into the fields of m. An

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"path"
 	"slices"
 	"sync"
@@ -146,6 +145,9 @@ func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
 	if p.Action != scheduler.Drop || p.Reason == scheduler.Deadline || p.Reason == scheduler.Superseded {
 		return p // the client's own
 	}
+	if p.Reason == scheduler.Limit && t.box.Wishes.PerWeek > 0 {
+		return p // the reader's
+	}
 	ok, first := drops.allow(n.Tenant, t.g.Rules(n.Tenant).MaxDrop, t.now)
 	if ok {
 		return p
@@ -172,14 +174,32 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 	rules := t.g.Rules(n.Tenant)
 	r := scheduler.Request{Now: t.now, Zone: t.box.Location(), Gates: &t.box.Gates}
 	if n.Class.Bulk() {
-		r.Mailbox, r.Profile, r.Model, r.Sees = t.box.Key.draw(), t.profile(), t.g.model(n.Tenant), t.g.sees(n)
+		r.Mailbox, r.Profile, r.Model, r.Sees = t.box.Key.draw(), t.profile(), t.g.model(n.Tenant), t.g.sees(t.box, n)
 	}
-	r.Items = append(r.Items, item(n, rules))
+	r.Items = append(r.Items, item(t.box, n, rules))
 	if n.Class.Bulk() || n.Supersede != "" {
 		r.Items = t.others(r.Items, n, rules)
 	}
 	policy := t.g.policy(n, rules, t.now)
-	return policy.Plan(&r, 0)
+	heed(&policy, t.box)
+	p := policy.Plan(&r, 0)
+	if p.Action == scheduler.Now && t.g.closed(n, rules, t.now) {
+		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: "permission_late", Decision: p.Decision}
+	}
+	return p
+}
+
+// permissionLate is how long an opt-out may be known to wait before bulk mail waits
+// for it (design rule 10).
+const permissionLate = time.Minute
+
+// closed reports whether a delivery waits because opt-outs do that we know of and
+// have not applied, for as long as it may be held.
+func (g *Gateway) closed(d *Delivery, rules *Rules, now time.Time) bool {
+	if g.PermissionLag == nil || !d.Class.Bulk() || d.Forced || g.PermissionLag() <= permissionLate {
+		return false
+	}
+	return now.Before(d.Accepted.Add(rules.MaxHold))
 }
 
 // policy is the rules' with what this installation, people at run time and
@@ -215,7 +235,7 @@ func (t *turn) others(items []scheduler.Item, n *Delivery, rules *Rules) []sched
 			continue
 		}
 		if _, stopped := s.stoppedLocked(d); !stopped || rival {
-			items = append(items, item(d, rules))
+			items = append(items, item(t.box, d, rules))
 		}
 	}
 	return items
@@ -226,7 +246,7 @@ const maxItems = 32
 // urgentPriority is the MT-PRIORITY from which on mail is not held.
 const urgentPriority = 4
 
-func item(d *Delivery, rules *Rules) scheduler.Item {
+func item(box *Mailbox, d *Delivery, rules *Rules) scheduler.Item {
 	return scheduler.Item{
 		ID: d.ID.Hash(), Accepted: d.Accepted, NotBefore: d.NotBefore, Deadline: d.Deadline,
 		HardDeadline: d.HardDeadline, Window: d.Window,
@@ -234,6 +254,7 @@ func item(d *Delivery, rules *Rules) scheduler.Item {
 		Counted: !d.Slot.IsZero(), Droppable: slices.Contains(rules.Drop, d.Class) && !d.Spared, Priority: d.Priority,
 		Value: d.Value, HalfLife: d.HalfLife, Supersede: supersede(d), Weight: uint8(d.Class),
 		Topic: topic(d), Pressure: pressure(d.Class), Aim: d.Aim, Sensitive: rules.sensitive(d.List), Doomed: doomed(d),
+		Limited: box.Wishes.PerWeek > 0,
 	}
 }
 
@@ -270,11 +291,7 @@ func zone(name string) *time.Location {
 // suppressed returns the entry that stops a delivery, or nil. An error is
 // closed on permission (design rule 4): bulk waits until the list can be read.
 func (t *turn) suppressed(d *Delivery) (*suppression.Entry, error) {
-	list, ok := t.g.Store.(Entries)
-	if !ok {
-		return nil, nil
-	}
-	entries, err := list.Entries(context.Background(), t.box.Address)
+	entries, err := t.entries()
 	if err != nil {
 		t.g.log().Error("the suppression list cannot be read; bulk mail waits", "error", err)
 		return nil, err

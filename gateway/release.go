@@ -92,13 +92,18 @@ func (w *worker) deliver(ctx context.Context, s slot, d *Delivery) {
 		return
 	}
 	defer stored.Close()
-	body, size, err := g.Composer.Compose(ctx, stored, d)
+	marks := g.marks(ctx, d)
+	body, size, err := g.Composer.Compose(ctx, stored, d, marks)
 	if err != nil {
 		g.unreadable(ctx, s, d, err)
 		return
 	}
 	defer body.Close()
-	claimed := g.claimAll(ctx, append([]*Delivery{d}, g.siblings(ctx, w.line.name, stored.Message, d)...))
+	together := []*Delivery{d}
+	if !marks.personal() {
+		together = append(together, g.siblings(ctx, w.line.name, stored.Message, d)...)
+	}
+	claimed := g.claimAll(ctx, together)
 	if len(claimed) == 0 {
 		return
 	}
@@ -196,13 +201,14 @@ func (g *Gateway) first(box *Mailbox, due []*Delivery, now time.Time) *Delivery 
 		if d.State == Sending {
 			return d // in doubt since the last stop: settle that first
 		}
-		r.Items = append(r.Items, item(d, rules))
+		r.Items = append(r.Items, item(box, d, rules))
 	}
 	policy := g.policy(due[0], rules, now)
+	heed(&policy, box)
 	if control := scheduler.Arm(policy.Arms.Of(policy.Salt, box.Key.draw(), now)) == scheduler.ArmControl; due[0].Class.Bulk() && !control {
 		r.Profile = new(scheduler.Profile)
 		if _, err := r.Profile.UnmarshalBinary(box.Profile); err == nil || len(box.Profile) == 0 {
-			r.Mailbox, r.Model, r.Sees = box.Key.draw(), g.model(due[0].Tenant), g.sees(due[0])
+			r.Mailbox, r.Model, r.Sees = box.Key.draw(), g.model(due[0].Tenant), g.sees(box, due[0])
 		}
 	}
 	if i, _ := policy.Next(&r); i >= 0 {

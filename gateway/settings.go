@@ -45,6 +45,14 @@ func (g *Gateway) loadSettings() error {
 			g.settings.endings.load(value)
 			continue
 		}
+		if strings.HasPrefix(name, settingSource) {
+			g.sources.load(name, value)
+			continue
+		}
+		if name == settingErasure {
+			g.loadErasureKey(value)
+			continue
+		}
 		var p Pause
 		if err := json.Unmarshal(value, &p); err != nil {
 			continue // not a pause

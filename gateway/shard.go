@@ -86,7 +86,7 @@ func (t *turn) then(f func()) { t.after = append(t.after, f) }
 
 func (t *turn) empty() bool {
 	c := t.change
-	return c.Head == nil && len(c.Deliveries)+len(c.Entries)+len(c.Settings)+len(c.Events) == 0
+	return c.Head == nil && len(c.Deliveries)+len(c.Entries)+len(c.Forget)+len(c.Settings)+len(c.Events) == 0
 }
 
 // run takes steps until the context ends. A commit that fails ends it too, and
@@ -170,7 +170,7 @@ func (s *shard) commitSome(ctx context.Context, batch []step) (int, error) {
 			order = append(order, t)
 		}
 		st.do(t)
-		if len(t.change.Entries) > 0 {
+		if len(t.change.Entries)+len(t.change.Forget) > 0 {
 			batch = batch[:i+1]
 			break
 		}

@@ -2,29 +2,50 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"crypto/sha256"
+
 	"tidepost/scheduler"
+	"tidepost/scheduler/evidence"
 	"tidepost/suppression"
 	"tidepost/suppression/address"
 )
 
 // Signal is something we learned from outside about a mailbox.
 type Signal struct {
+	ID      string // the bringer's own; with Source it tells a repetition; "": none
 	Kind    SignalKind
-	At      time.Time
+	At      time.Time // zero: now
 	Tenant  string
 	Mailbox address.Mailbox
 	Message string  // message or delivery that it is about; "": none
-	Human   float32 // how sure it is that a person did it, 0 to 1
+	Human   float32 // how sure it is that a person did it, 0 to 1; not asked where Seen is set
 	Source  string  // who brought it, for people
+	Link    string  // of a click: which of the mail's links
 	Zone    string  // of SignalAttributes: the reader's time zone
+	List    string  // of SignalUnsubscribed: this List-Id alone; "": all bulk of the tenant
+	Soft    bool    // of SignalBounced: not for good
+	Wish    *Wish   // of SignalConsent
+	Forward string  // of SignalUnsubscribed: the sender's own one-click URL, to be called afterwards; "": none
+
+	// Seen is the request behind an open or a click, to be judged; nil: Human is
+	// believed. What the bringer cannot know is filled in.
+	Seen  *evidence.Request
+	Place Place // where in the stream it stood
+}
+
+// Wish is what a reader asks for about their mail; zero fields say nothing.
+type Wish struct {
+	Evidence string    // none, day, click or full: what may be learned from
+	Until    time.Time // no bulk before
+	PerWeek  int       // at most so many bulk mails a week
+	Resume   bool      // ends an earlier pause and limit
 }
 
 // SignalKind is what happened.
@@ -40,12 +61,13 @@ const (
 	SignalActive       SignalKind = "active"
 	SignalUnsubscribed SignalKind = "unsubscribed"
 	SignalComplained   SignalKind = "complained"
-	SignalBounced      SignalKind = "bounced" // for good
+	SignalBounced      SignalKind = "bounced"
 	SignalAttributes   SignalKind = "attributes"
+	SignalConsent      SignalKind = "consent"
 )
 
-// evidence is what each kind teaches about a person; opted kinds close a mailbox.
-var evidence = map[SignalKind]scheduler.Kind{
+// teaches is what each kind teaches about a person; those in closes stop mail.
+var teaches = map[SignalKind]scheduler.Kind{
 	SignalOpened: scheduler.Opened, SignalClicked: scheduler.Clicked,
 	SignalViewed: scheduler.Active, SignalConverted: scheduler.Active, SignalReplied: scheduler.Active, SignalActive: scheduler.Active,
 	SignalUnsubscribed: scheduler.Unsubscribed, SignalComplained: scheduler.Complained,
@@ -55,73 +77,109 @@ var closes = map[SignalKind]suppression.Reason{
 	SignalUnsubscribed: suppression.Unsubscribe, SignalComplained: suppression.Complaint, SignalBounced: suppression.HardBounce,
 }
 
-// ParseSignalKind reads the name of a kind.
-func ParseSignalKind(s string) (SignalKind, error) {
-	k := SignalKind(s)
-	_, teaches := evidence[k]
-	_, closing := closes[k]
-	if !teaches && !closing && k != SignalAttributes {
-		return "", fmt.Errorf("kind %q: want one of opened, clicked, viewed, converted, replied, active, unsubscribed, complained, bounced, attributes", s)
-	}
-	return k, nil
+// SignalKinds are all kinds, in the order in which they are told.
+func SignalKinds() []SignalKind {
+	return []SignalKind{SignalOpened, SignalClicked, SignalViewed, SignalConverted, SignalReplied, SignalUnsubscribed,
+		SignalComplained, SignalBounced, SignalActive, SignalAttributes, SignalConsent}
 }
 
-// Learn takes a signal in: it is stored with what it teaches, and what waits for
-// the mailbox is planned anew. It reports whether it was news: the same signal
-// twice is applied once.
-func (g *Gateway) Learn(ctx context.Context, s Signal) (bool, error) {
+func signalKinds() []string {
+	var names []string
+	for _, k := range SignalKinds() {
+		names = append(names, string(k))
+	}
+	return names
+}
+
+// Permission reports whether the kind says what may be sent at all: such signals go
+// before all others (design rule 10).
+func (k SignalKind) Permission() bool {
+	_, closing := closes[k]
+	return closing || k == SignalConsent
+}
+
+// ParseSignalKind reads the name of a kind.
+func ParseSignalKind(s string) (SignalKind, error) {
+	if !slices.Contains(SignalKinds(), SignalKind(s)) {
+		return "", fmt.Errorf("kind %q: want one of %s", s, strings.Join(signalKinds(), ", "))
+	}
+	return SignalKind(s), nil
+}
+
+// Learn takes a signal in: when it returns, what it says is stored, and what waits
+// for the mailbox is planned anew or dropped. It reports whether it was news: the
+// same signal twice is applied once.
+func (g *Gateway) Learn(ctx context.Context, s Signal) (news bool, err error) {
+	k, about, err := g.take(ctx, &s)
+	if err != nil {
+		return false, err
+	}
+	err = g.perform(ctx, k, func(t *turn) {
+		t.durable()
+		news = t.hear(&s, about)
+	})
+	if err == nil && news && s.everywhere() {
+		err = g.replanAddress(ctx, s.Mailbox)
+	}
+	return news, err
+}
+
+// Hear is Learn for a stream: it returns before the signal is applied, and signals
+// of one mailbox are applied in the order of the calls. done hears of it; what
+// permission says is durable then, the rest with the next SaveStreamCursor.
+func (g *Gateway) Hear(s Signal, done func(news bool, err error)) {
+	ctx := context.Background()
+	k, about, err := g.take(ctx, &s)
+	if err != nil {
+		done(false, err)
+		return
+	}
+	news := false
+	st := step{key: k, do: func(t *turn) {
+		if s.Kind.Permission() {
+			t.durable()
+		}
+		news = t.hear(&s, about)
+	}, done: func(err error) {
+		if err == nil && news && s.everywhere() {
+			go func() { done(news, g.replanAddress(ctx, s.Mailbox)) }() // needs the owner, who is calling
+			return
+		}
+		done(news, err)
+	}}
+	select {
+	case g.shards[int(k[0])%shards].steps <- st:
+	case <-g.stopped:
+		done(false, errShutdown)
+	}
+}
+
+// everywhere reports whether the signal concerns the address in every audience.
+func (s *Signal) everywhere() bool { return s.Kind == SignalBounced && !s.Soft }
+
+// take checks a signal and finds what it is about.
+func (g *Gateway) take(ctx context.Context, s *Signal) (Key, DeliveryID, error) {
 	if now := g.now(); s.At.IsZero() || s.At.After(now) {
 		s.At = now // believed, a clock that is ahead would make all that follows come too late
 	}
 	if s.Kind == SignalAttributes && zone(s.Zone) == nil {
-		return false, fmt.Errorf("timezone %q: want a name like Europe/Berlin", s.Zone)
+		return Key{}, DeliveryID{}, fmt.Errorf("timezone %q: want a name like Europe/Berlin", s.Zone)
 	}
-	id, err := g.about(ctx, &s)
+	about, err := g.about(ctx, s)
 	if err != nil {
-		return false, err
+		return Key{}, DeliveryID{}, err
 	}
 	g.Metrics.Signals.Add(1)
 	g.heard.beat(g.now())
-	audience := g.Tenant(s.Tenant).Audience
-	if audience == "" {
-		audience = s.Tenant
-	}
-	k := MailboxKey(audience, s.Mailbox)
-	mark := s.mark(k, id)
-	if g.applied.Contains(mark) {
-		return false, nil
-	}
-	if reason, ok := closes[s.Kind]; ok {
-		if known, err := g.close(ctx, &s, reason); err != nil || known {
-			return false, err
-		}
-	}
-	news := false
-	err = g.perform(ctx, k, func(t *turn) {
-		if again, _ := g.applied.ContainsOrAdd(mark, struct{}{}); again {
-			return
-		}
-		t.durable()
-		if t.box.Address == "" { // never heard of: what is learned is kept for its first mail
-			t.box.Address, t.box.Audience = s.Mailbox.String(), audience
-		}
-		news = t.learn(&s, id)
-	})
-	return news, err
+	return MailboxKey(g.audience(s.Tenant), s.Mailbox), about, nil
 }
 
-// appliedSize is how many signals are remembered to tell a repetition that the
-// profile cannot tell: of a visit, or of a mail it has forgotten.
-const appliedSize = 100_000
-
-// mark is the same for the same signal.
-func (s *Signal) mark(k Key, about DeliveryID) [16]byte {
-	message := s.Message
-	if !about.Message.IsZero() {
-		message = about.String()
+// audience is whose profiles and opt-outs a tenant's mail shares.
+func (g *Gateway) audience(tenant string) string {
+	if a := g.Tenant(tenant).Audience; a != "" {
+		return a
 	}
-	h := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %v %q %q %q", k, s.Kind, s.At.UnixNano(), s.Human, s.Tenant, message, s.Zone))
-	return [16]byte(h[:16])
+	return tenant
 }
 
 // about finds the delivery that a signal speaks of; the zero one where it speaks
@@ -155,124 +213,23 @@ func (g *Gateway) about(ctx context.Context, s *Signal) (DeliveryID, error) {
 	return DeliveryID{id, uint32(i)}, nil
 }
 
-// close stops further mail: an opt-out from its sender's bulk, or everything to an
-// address that does not exist. known: an earlier signal has, and this one names no
-// message, so that it tells nothing new.
-func (g *Gateway) close(ctx context.Context, s *Signal, reason suppression.Reason) (known bool, err error) {
-	scope := suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant}
-	if reason == suppression.HardBounce {
-		scope = suppression.Scope{}
-	}
-	e := suppression.Entry{Address: s.Mailbox.String(), Scope: scope, Reason: reason,
-		Source: "signal:" + s.Source, Evidence: s.Message, Created: g.now()}
-	if s.Message == "" {
-		earlier, err := g.closedBy(ctx, &e)
-		if err != nil || earlier != nil {
-			return earlier != nil && (reason == suppression.HardBounce || e.Created.Sub(earlier.Created) > toldAgain), err
+// mark is the same for the same signal. Opens and clicks are the same by delivery
+// and link, whoever brings them; but what a machine did first, a person may do
+// later. Others are the same by their bringer's id, or else by all that they say.
+func (s *Signal) mark(about DeliveryID) uint32 {
+	var b []byte
+	switch {
+	case (s.Kind == SignalOpened || s.Kind == SignalClicked) && !about.Message.IsZero():
+		b = fmt.Appendf(nil, "%s %s %q %t", s.Kind, about, s.Link, s.Human > 0)
+	case s.ID != "":
+		b = fmt.Appendf(nil, "id %q %q", s.Source, s.ID)
+	default:
+		message := s.Message
+		if !about.Message.IsZero() {
+			message = about.String()
 		}
+		b = fmt.Appendf(nil, "%s %d %v %q %q %q %q %q %t %+v", s.Kind, s.At.UnixNano(), s.Human, s.Tenant, message, s.Zone, s.Link, s.List, s.Soft, s.Wish)
 	}
-	return false, g.Observe(ctx, e, e.Source)
-}
-
-// toldAgain is how long what a signal tells is applied again, lest a stop between the
-// entry and the profile had left one of them out. The profile tells repetitions
-// apart by itself that long.
-const toldAgain = time.Hour
-
-// closedBy is the entry that an earlier signal made and that an entry would repeat,
-// or nil.
-func (g *Gateway) closedBy(ctx context.Context, e *suppression.Entry) (*suppression.Entry, error) {
-	list, ok := g.Store.(Entries)
-	if !ok {
-		return nil, nil
-	}
-	entries, err := list.Entries(ctx, e.Address)
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(entries, func(old suppression.Entry) bool {
-		return old.Scope == e.Scope && old.Reason == e.Reason && old.Removed.IsZero() && old.Expires.IsZero() &&
-			strings.HasPrefix(old.Source, "signal:")
-	})
-	if i < 0 {
-		return nil, nil
-	}
-	return &entries[i], nil
-}
-
-// signalDetail is what the event of a signal tells beside its kind.
-type signalDetail struct {
-	Mailbox  string  `json:"mailbox"`
-	Tenant   string  `json:"tenant"`
-	Delivery string  `json:"delivery,omitempty"`
-	Human    float32 `json:"human"`
-	Source   string  `json:"source,omitempty"`
-
-	// For the experiment: its name if it is a named one, the mailbox's arm, the week,
-	// and what its owner did for the first time in it (scheduler.Deeds).
-	Experiment string `json:"experiment,omitempty"`
-	Arm        string `json:"arm,omitempty"`
-	Week       uint16 `json:"week,omitempty"`
-	New        uint8  `json:"new,omitempty"`
-}
-
-// tooOld is the age from which what a person did teaches nothing any more. To a
-// profile it would look as if all that it knows were dated wrongly.
-const tooOld = 365 * 24 * time.Hour
-
-// learn applies a signal to the mailbox's profile.
-func (t *turn) learn(s *Signal, about DeliveryID) bool {
-	detail := signalDetail{Mailbox: t.box.Key.String(), Tenant: s.Tenant, Human: s.Human, Source: s.Source}
-	if s.Kind == SignalAttributes {
-		before := t.box.Zone
-		t.locate(s.Zone)
-		if t.box.Zone == before {
-			return false
-		}
-	}
-	_, closing := closes[s.Kind]
-	if t.now.Sub(s.At) > tooOld && !closing {
-		return false
-	}
-	if kind, ok := evidence[s.Kind]; ok && !t.teach(s, kind, about, &detail) {
-		return false
-	}
-	if !about.Message.IsZero() {
-		detail.Delivery = about.String()
-	}
-	text, _ := json.Marshal(detail) // a struct of plain fields
-	kind := EventKind(s.Kind)
-	if s.Kind == SignalBounced {
-		kind = EventBounceTold // bounced is told of deliveries that we could not make
-	}
-	t.change.Events = append(t.change.Events, Event{Kind: kind, At: t.now, Name: t.g.eventName(), Detail: string(text)})
-	t.replanBulk(DeliveryID{})
-	return true
-}
-
-// teach shows the profile what a person did, and the models above it.
-func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *signalDetail) (news bool) {
-	tenant := t.g.models.tenant(s.Tenant)
-	e := scheduler.Evidence{Kind: kind, At: s.At, Weight: s.Human}
-	if !about.Message.IsZero() {
-		e.Ref = slotRefOf(about)
-	}
-	p := t.profile()
-	week, did := p.Week, p.Did
-	if !p.Observe(tenant.current.Load(), t.box.Location(), t.g.Rules(s.Tenant).Sees, e) {
-		return false
-	}
-	t.keepProfile()
-	if p.Week != week {
-		did = 0
-	}
-	arm, named := t.g.arm(s.Tenant, t.box.Key, t.now)
-	detail.Experiment, detail.Arm, detail.Week, detail.New = named, arm.String(), p.Week, uint8(p.Did&^did)
-	var delay time.Duration
-	if kind <= scheduler.Clicked && s.Human >= 0.5 {
-		tenant.observed()
-		delay = t.g.models.delay(about, s.At)
-	}
-	tenant.watch(t.box.Key, p, s.At, delay)
-	return true
+	h := sha256.Sum256(b)
+	return binary.BigEndian.Uint32(h[:])
 }

@@ -83,8 +83,8 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 		time.Sleep(time.Hour)
 		begun := time.Now()
 		signals := []Signal{
-			{Kind: SignalActive}, {Kind: SignalViewed, Message: id.String()}, {Kind: SignalOpened, Message: id.String()},
-			{Kind: SignalClicked, Message: id.String()}, {Kind: SignalConverted}, {Kind: SignalReplied}, {Kind: SignalUnsubscribed, Message: id.String()},
+			{Kind: SignalActive}, {Kind: SignalOpened, Message: id.String()}, {Kind: SignalClicked, Message: id.String()},
+			{Kind: SignalViewed, Message: id.String()}, {Kind: SignalConverted}, {Kind: SignalReplied}, {Kind: SignalUnsubscribed, Message: id.String()},
 			{Kind: SignalComplained}, {Kind: SignalBounced}, {Kind: SignalAttributes, Zone: "Europe/Oslo"}, {Kind: SignalAttributes, Zone: "Asia/Tokyo"},
 		}
 		for i := range signals {

@@ -72,6 +72,7 @@ type Change struct {
 	Head       *Mailbox            // new state of all but Deliveries; nil: as it was
 	Deliveries []*Delivery         // new states; settled ones leave the mailbox
 	Entries    []suppression.Entry // added, replaced, or removed where Removed is set
+	Forget     []string            // addresses to forget: no entry of theirs stays, nor do mailboxes keep them
 	Settings   []Setting
 	Events     []Event
 	Relaxed    bool // need not wait for the disk

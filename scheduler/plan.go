@@ -154,7 +154,7 @@ func (p *Policy) gated(r *Request, i int, q queue) Plan {
 // may leave. It is dropped only then, not as soon as that is foreseen: a slot may
 // be returned and an operator may change the policy while it waits.
 func (p *Policy) atLimit(it *Item, now, last time.Time, why Reason) Plan {
-	drop := p.DropAtLimit && it.Droppable
+	drop := p.DropAtLimit && it.Droppable || it.Limited
 	switch {
 	case last.After(now) && drop:
 		return Plan{Action: Hold, At: last, Reason: why}

@@ -52,6 +52,7 @@ type Item struct {
 	Exempt       bool          // triggered: no quiet hours, gap or cap, and it does not count for them
 	Counted      bool          // a retry that already holds a slot: gap and cap are not asked again, quiet hours are
 	Droppable    bool          // policy may drop it
+	Limited      bool          // its reader asked for the cap: what the cap still stops when its hold ends is dropped
 	Priority     int8          // MT-PRIORITY, higher goes first
 	Value        float32       // relative worth; 0: the default of 1
 	HalfLife     time.Duration // of freshness; 0: does not age

@@ -27,12 +27,13 @@ const (
 	Complaint   Reason = "complaint"   // the reader called a mail spam
 	Manual      Reason = "manual"      // an operator's decision
 	Unsubscribe Reason = "unsubscribe" // the reader's wish
+	Pause       Reason = "pause"       // the same, for a while
 	Role        Reason = "role"        // postmaster, abuse and the like
 	Rule        Reason = "rule"        // an admin's rule, fatigue among them
 )
 
 // reasons in order of hardness.
-var reasons = [...]Reason{HardBounce, Invalid, Complaint, Manual, Unsubscribe, Role, Rule}
+var reasons = [...]Reason{HardBounce, Invalid, Complaint, Manual, Unsubscribe, Pause, Role, Rule}
 
 // rank is the reason's place in reasons; an unknown one comes last.
 func (r Reason) rank() int {

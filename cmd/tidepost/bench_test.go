@@ -17,7 +17,7 @@ import (
 // profile shows the program, and returns its SMTP address.
 func benchGateway(b *testing.B, sets ...string) (*server, string) {
 	b.Helper()
-	sets = append(sets, "data_dir="+b.TempDir(), `smtp.listen=["127.0.0.1:0"]`, "http.admin=127.0.0.1:0", "smtp.hostname=bench.test")
+	sets = append(sets, "data_dir="+b.TempDir(), `smtp.listen=["127.0.0.1:0"]`, "http.admin=127.0.0.1:0", "http.public=127.0.0.1:0", "smtp.hostname=bench.test")
 	cfg, _, err := LoadConfig("", sets, nil)
 	if err != nil {
 		b.Fatal(err)

@@ -22,6 +22,7 @@ type Config struct {
 	NATS         NATSConfig             `toml:"nats"`
 	Webhooks     []Webhook              `toml:"webhook"`
 	Hooks        map[string]Hook        `toml:"hooks"`
+	Lists        map[string]List        `toml:"list_id"`
 	Feedback     FeedbackConfig         `toml:"feedback"`
 	Retention    RetentionConfig        `toml:"retention"`
 	Policy       PolicyConfig           `toml:"policy"`
@@ -155,8 +156,15 @@ type Webhook struct {
 	AllowPrivate bool     `toml:"allow_private"`
 }
 
-// Hook is one [hooks.SOURCE]: a provider's webhooks in.
+// List is one [list_id.NAME]: what holds for one List-Id's mail.
+type List struct {
+	Evidence string `toml:"evidence"` // full, click, day or none
+}
+
+// Hook is one [hooks.SOURCE]: webhooks in, at /hooks/SOURCE.
 type Hook struct {
+	Format        string `toml:"format"` // standard
+	Tenant        string `toml:"tenant"` // whose readers it tells of
 	PublicKey     string `toml:"public_key" secret:"yes"`
 	PublicKeyFile string `toml:"public_key_file" path:"yes"`
 	Secret        string `toml:"secret" secret:"yes"`
@@ -198,6 +206,7 @@ type PolicyKeys struct {
 	Keep       float64    `toml:"keep"`
 	MaxDrop    float64    `toml:"max_drop"`
 	Tracking   string     `toml:"tracking"`
+	Honeypot   bool       `toml:"honeypot"`
 	Evidence   string     `toml:"evidence"`
 	Sensitive  []string   `toml:"sensitive"`
 	Momentum   bool       `toml:"momentum"`

@@ -35,6 +35,8 @@ func (c *Config) check() error {
 	k.checkHTTP()
 	k.checkNATS()
 	k.checkWebhooks()
+	k.checkHooks()
+	k.checkLists()
 	k.checkFeedback()
 	k.checkPolicies()
 	k.checkExperiments()

@@ -9,7 +9,7 @@ import (
 
 // notInForce names the keys that are read and checked but do nothing yet.
 var notInForce = []string{
-	"http.public", "http.public_url", "webhook", "hooks", "feedback", "policy.tracking",
+	"webhook", "feedback",
 }
 
 // warnings names what was written and has no effect in this version, and what
@@ -22,6 +22,11 @@ func (c *Config) warnings() []string {
 		if ok && !seen[idle] {
 			seen[idle] = true
 			out = append(out, c.origin[key].String()+": "+idle+": not in force yet: this version reads it and does nothing with it")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Hooks)) {
+		if h := c.Hooks[name]; h.Secret == "" && h.SecretFile == "" {
+			out = append(out, c.at(joinKey([]string{"hooks", name}))+"not in force yet: reports signed with a public key are not understood by this version")
 		}
 	}
 	if c.Route.hasPassword() && c.Route.TLS == "opportunistic" && !loopback(c.Route.Smarthost) {
@@ -76,7 +81,7 @@ func (c *Config) Reload() (next *Config, changed, restart, warnings []string, er
 }
 
 // reloaded names the tables and keys that a running gateway takes over.
-var reloaded = []string{"credential", "tenant", "destination", "policy", "experiment", "admin_token", "smtp.certificate", "smtp.key", "smtp.trusted_networks"}
+var reloaded = []string{"credential", "tenant", "destination", "policy", "list_id", "hooks", "experiment", "admin_token", "smtp.certificate", "smtp.key", "smtp.trusted_networks"}
 
 // needsRestart reports whether a key is only looked at when the gateway starts.
 func needsRestart(key string) bool {

@@ -34,6 +34,21 @@ func (c *Config) fillIn() {
 			t.Audience = d.Audience
 		}
 	}
+	for name, h := range c.Hooks {
+		if h.Format == "" {
+			h.Format = "standard"
+		}
+		if h.Tenant == "" {
+			h.Tenant = "default"
+		}
+		c.Hooks[name] = h
+	}
+	for name, l := range c.Lists {
+		if l.Evidence == "" {
+			l.Evidence = "full"
+		}
+		c.Lists[name] = l
+	}
 	if c.Route.TLS == "" {
 		c.Route.TLS = "opportunistic"
 		if c.Route.hasPassword() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -124,6 +125,36 @@ func (k *checker) checkNATS() {
 	}
 }
 
+// publicIsLocal reports whether readers would be sent to themselves.
+func (k *checker) publicIsLocal() bool {
+	u, err := url.Parse(k.HTTP.PublicURL)
+	if err != nil {
+		return false // told elsewhere
+	}
+	return loopback(net.JoinHostPort(u.Hostname(), "443"))
+}
+
+func (k *checker) checkHooks() {
+	for _, name := range slices.Sorted(maps.Keys(k.Hooks)) {
+		h, key := k.Hooks[name], joinKey([]string{"hooks", name})
+		if !bareKey.MatchString(name) {
+			k.failf(key, "is part of a URL: name it with letters, digits, - and _")
+		}
+		k.oneOf(key+".format", h.Format, "standard")
+		if h.Secret == "" && h.SecretFile == "" && h.PublicKey == "" && h.PublicKeyFile == "" {
+			k.failf(key+".secret", "is missing: nobody could tell who sends; `openssl rand -base64 32` makes one, written whsec_…")
+		} else if _, err := hookSecrets(h.Secret); h.Secret != "" && err != nil {
+			k.failf(key+".secret", "%v", err)
+		}
+	}
+}
+
+func (k *checker) checkLists() {
+	for _, name := range slices.Sorted(maps.Keys(k.Lists)) {
+		k.oneOf(joinKey([]string{"list_id", name})+".evidence", k.Lists[name].Evidence, "none", "day", "click", "full")
+	}
+}
+
 // webhookKinds are the events that a webhook may ask for.
 var webhookKinds = []string{
 	"accepted", "planned", "held", "released", "delivered", "deferred", "bounced", "dropped",
@@ -196,8 +227,12 @@ func (k *checker) checkPolicy(key string, p PolicyKeys) {
 			k.failf(key+".drop", "%v mail is never dropped: want newsletter or promotional", class)
 		}
 	}
-	if p.Tracking != "none" && k.HTTP.PublicURL == "" {
-		k.failf(key+".tracking", "puts links into mail, which need http.public_url")
+	switch {
+	case p.Tracking == "none":
+	case k.HTTP.PublicURL == "":
+		k.failf(key+".tracking", "puts links into mail, which need http.public_url: set it to the https address where readers reach http.public")
+	case k.publicIsLocal():
+		k.failf("http.public_url", "is this machine's own address, where no reader comes: links into mail need one that the world can reach")
 	}
 	k.checkArms(key+".arms", p.Arms)
 }

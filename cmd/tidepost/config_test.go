@@ -116,6 +116,12 @@ kinds = ["bounced", "complained", "unsubscribed", "dropped"]
 allow_private = false
 [hooks.sendgrid]
 public_key = "k"
+[hooks.shop]
+format = "standard"
+tenant = "acme"
+secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+[list_id."news.example.com"]
+evidence = "day"
 [feedback]
 return_path_domain = "bounce.example.com"
 return_path_listen = ["127.0.0.1:2526"]
@@ -135,6 +141,7 @@ at_limit = "drop"
 drop = ["promotional"]
 max_drop = 0.05
 tracking = "click"
+honeypot = true
 evidence = "day"
 sensitive = ["health.example.com"]
 momentum = true
@@ -191,12 +198,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if !filepath.IsAbs(c.DKIM[0].KeyFile) || filepath.Base(c.DKIM[0].KeyFile) != "t1.pem" || !filepath.IsAbs(c.DataDir) {
 		t.Errorf("paths in the file are relative to it: %q, %q", c.DKIM[0].KeyFile, c.DataDir)
 	}
-	for _, key := range []string{"http.public:", "webhook", "hooks", "feedback"} {
+	for _, key := range []string{"webhook", "hooks.sendgrid", "feedback"} {
 		if !strings.Contains(strings.Join(warnings, "\n"), key) {
 			t.Errorf("no warning names %s: %q", key, warnings)
 		}
 	}
-	for _, key := range []string{"policy.mode", "policy.explore", "policy.momentum", "policy.arms"} {
+	for _, key := range []string{"http.public", "policy.tracking", "policy.honeypot", "list_id", "policy.mode", "policy.explore", "policy.momentum", "policy.arms"} {
 		if strings.Contains(strings.Join(warnings, "\n"), key) {
 			t.Errorf("a warning names %s, which is in force: %q", key, warnings)
 		}

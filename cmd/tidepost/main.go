@@ -41,11 +41,13 @@ type cli struct {
 	Campaigns    campaignsCmd    `cmd:"" help:"Sums of each campaign, which add up to what was sent to Tidepost."`
 	Suppress     suppressCmd     `cmd:"" help:"Who must not be written to."`
 	Explain      explainCmd      `cmd:"" help:"Why a delivery or a mailbox's mail is where it is."`
+	Mailbox      mailboxCmd      `cmd:"" help:"What is kept of one person: show it, export it, erase it."`
 	Live         liveCmd         `cmd:"" help:"Let the model decide about bulk mail: which hour, which order, whether. Prints first what that changes."`
 	Observe      observeCmd      `cmd:"" help:"Let the model only watch and record; what it holds leaves, paced. The panic switch."`
 	Report       reportCmd       `cmd:"" help:"What the model did about bulk mail, or would have done live, and what it rests on."`
 	Experiments  experimentsCmd  `cmd:"" help:"Whether the model is worth anything: the arms compared, with intervals, or why nothing can be said yet."`
 	Signals      signalsCmd      `cmd:"" help:"What readers did: opens, clicks, unsubscribes."`
+	Links        linksCmd        `cmd:"" help:"The keys of links in mail."`
 	Replay       replayCmd       `cmd:"" help:"The decision engine as a coprocess: one JSON object a line in, what it decides out."`
 	Demo         demoCmd         `cmd:"" help:"A month of campaigns in a minute: a whole gateway with simulated readers, and what came of it."`
 	Simulate     simulateCmd     `cmd:"" help:"Policies side by side on a synthetic audience: what each would make of the same people and mail."`

@@ -10,7 +10,10 @@ import (
 
 // restoreData puts a backup into an empty data directory, held.
 func restoreData(_ context.Context, backup, dataDir string) error {
-	return local.Restore(backup, dataDir)
+	if err := local.Restore(backup, dataDir); err != nil {
+		return err
+	}
+	return copyKeys(backup, dataDir)
 }
 
 // recoverData rebuilds a data directory's index from its logs, held, and says

@@ -25,6 +25,7 @@ type process struct {
 	cmd   *exec.Cmd
 	smtp  string // address
 	admin string
+	web   string // http.public
 	log   *logBuffer
 	done  chan error
 }
@@ -44,13 +45,13 @@ func (s setup) command() []string {
 	if s.file != "" {
 		args = append(args, "--config", s.file)
 	}
-	for _, set := range append([]string{"data_dir=" + s.dir, "smtp.listen=[\"127.0.0.1:0\"]", "http.admin=127.0.0.1:0", "smtp.hostname=gateway.test"}, s.sets...) {
+	for _, set := range append([]string{"data_dir=" + s.dir, "smtp.listen=[\"127.0.0.1:0\"]", "http.admin=127.0.0.1:0", "http.public=127.0.0.1:0", "smtp.hostname=gateway.test"}, s.sets...) {
 		args = append(args, "--set", set)
 	}
 	return args
 }
 
-var announced = regexp.MustCompile(`^(SMTP submission|admin API) on (\S+)$`)
+var announced = regexp.MustCompile(`^(SMTP submission|admin API|public HTTP) on (\S+)$`)
 
 // startProcess runs `tidepost serve` on a data directory and waits until it
 // has said where it listens. wrap puts commands in front.
@@ -93,9 +94,14 @@ func start(t *testing.T, s setup) (*process, error) {
 			p.done <- p.cmd.Wait()
 			return p, errors.Join(errors.New("it ended"), p.wait())
 		}
-		if m := announced.FindStringSubmatch(lines.Text()); m != nil && m[1] == "SMTP submission" {
+		m := announced.FindStringSubmatch(lines.Text())
+		switch {
+		case m == nil:
+		case m[1] == "SMTP submission":
 			p.smtp = m[2]
-		} else if m != nil {
+		case m[1] == "public HTTP":
+			p.web = m[2]
+		default:
 			p.admin = m[2]
 		}
 	}

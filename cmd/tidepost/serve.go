@@ -18,10 +18,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"tidepost/gateway"
 	"tidepost/gateway/admin"
 	"tidepost/gateway/intake"
 	"tidepost/gateway/local"
+	"tidepost/gateway/public"
+	"tidepost/gateway/webhook"
 	"tidepost/scheduler/throttle"
 )
 
@@ -38,6 +42,10 @@ type server struct {
 	gateway   *gateway.Gateway
 	smtp      *intake.Server
 	bus       *busParts
+	links     links
+	public    *public.Server
+	forwarder *webhook.Forwarder
+	took      *prometheus.HistogramVec
 	admin     *admin.Server
 	listeners []namedListener
 	cert      atomic.Pointer[tls.Certificate]
@@ -85,7 +93,7 @@ func newServer(cfg *Config, stdout, stderr io.Writer) *server {
 // open prepares every part; nothing is served yet.
 func (s *server) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.openStore, s.openGateway, s.openBus, s.openSMTP, s.openAdmin,
+		s.openStore, s.openLinks, s.openGateway, s.openBus, s.openSMTP, s.openPublic, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -158,6 +166,8 @@ func (s *server) run(ctx context.Context) error {
 		start(&last, busContext, "bus", s.bus.run)
 	}
 	start(&middle, inner, "gateway", s.gateway.Run)
+	start(&outer, failed, "signals", s.bus.hear)
+	start(&outer, failed, "unsubscribe forwarder", s.forwarder.Run)
 	for _, l := range s.listeners {
 		start(&outer, failed, l.what, func(ctx context.Context) error { return l.serve(ctx, l.Listener) })
 	}
@@ -218,6 +228,9 @@ func (s *server) reload() {
 	if err == nil {
 		err = s.loadCertificate(next)
 	}
+	if err == nil {
+		err = s.links.load(next.DataDir)
+	}
 	if err != nil {
 		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
 		return
@@ -256,7 +269,7 @@ func (s *server) tellCompared(before, next *Config) {
 // plans reports whether a key has a say in what waits.
 func plans(key string) bool {
 	table, _, _ := strings.Cut(key, ".")
-	return table == "policy" || table == "experiment"
+	return table == "policy" || table == "list_id" || table == "experiment"
 }
 
 // clientTime is how long a client's transaction may go on after the stop. With

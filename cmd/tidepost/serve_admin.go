@@ -30,15 +30,17 @@ func (s *server) openAdmin(context.Context) error {
 		},
 		Tenants: func() []string { return tenantNames(s.config.Load()) },
 		Ready:   s.store.Ready,
-		Backup:  s.store.Backup,
+		Backup:  s.backup,
 		Compact: s.store.Compact,
 		Confirm: func(context.Context) error { return s.store.Confirm() },
 		Sources: admin.Sources{
-			Bus: s.bus.lag(), Refused: s.refused,
+			Bus: s.bus.lag(), Stream: s.bus.stream(), Refused: s.refused,
 			Connections:  func() int64 { return s.smtp.Metrics.Open.Load() },
 			AuthFailures: func() int64 { return s.smtp.Metrics.AuthFailures.Load() },
 			Stopped:      s.store.Stopped,
 		},
+		Resume: s.bus.resume(),
+		Extra:  append(s.forwarded(), &s.public.Metrics, s.took),
 	}
 	return s.listen("http.admin", c.HTTP.Admin, "admin API", s.admin.Serve)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"path/filepath"
@@ -17,6 +18,7 @@ type busParts struct {
 	embedded *bus.Embedded
 	conn     *bus.Conn
 	relay    *bus.Relay
+	signals  *bus.Signals
 }
 
 func (s *server) openBus(ctx context.Context) error {
@@ -38,6 +40,8 @@ func (s *server) openBus(ctx context.Context) error {
 	}
 	s.bus.conn = conn
 	s.bus.relay = &bus.Relay{Journal: s.store, Conn: conn, Log: log}
+	s.bus.signals = &bus.Signals{To: s.gateway, Conn: conn, Tenants: s.knowsTenant, Log: log, Took: s.observeSignal}
+	s.gateway.PermissionLag = func() time.Duration { return s.bus.signals.Lag().Permission.Age }
 	if s.bus.embedded != nil {
 		// The server's memory is ours here: an id it remembers takes 150 bytes.
 		s.bus.relay.Rate, s.bus.relay.Stream.Duplicates = 3000, 2*time.Minute
@@ -56,6 +60,38 @@ func (b *busParts) run(ctx context.Context) error {
 		return nil
 	}
 	return b.relay.Run(ctx)
+}
+
+// stream says how far the signals over NATS are applied; nil where none come.
+func (b *busParts) stream() func() admin.Stream {
+	if b.signals == nil {
+		return nil
+	}
+	return func() admin.Stream {
+		l := b.signals.Lag()
+		return admin.Stream{
+			Pending: l.Permission.Pending + l.Evidence.Pending, LagSeconds: l.Permission.Age.Seconds(),
+			Rejected: l.Permission.Rejected + l.Evidence.Rejected, Missed: l.Permission.Missed + l.Evidence.Missed,
+			Recreated: l.Recreated, Why: cmp.Or(l.Permission.Err, l.Evidence.Err), Stopped: cmp.Or(l.Permission.Stopped, l.Evidence.Stopped),
+		}
+	}
+}
+
+// resume accepts a stream that lost messages; nil where none is read.
+func (b *busParts) resume() func(context.Context) error {
+	if b.signals == nil {
+		return nil
+	}
+	return b.signals.Resume
+}
+
+// hear applies signals until ctx ends: before the gateway stops, so that what was
+// taken is applied.
+func (b *busParts) hear(ctx context.Context) error {
+	if b.signals == nil {
+		return nil
+	}
+	return b.signals.Run(ctx)
 }
 
 func (b *busParts) close() error {

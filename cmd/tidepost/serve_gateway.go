@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ func (s *server) openGateway(ctx context.Context) error {
 	s.gateway = &gateway.Gateway{
 		Store: s.store, Log: s.log, Hostname: hostname,
 		Reader:    &content.Reader{Hostname: hostname},
-		Composer:  &content.Composer{Hostname: hostname, Signers: signers},
+		Composer:  &content.Composer{Hostname: hostname, Signers: signers, Links: s.links.of(c)},
 		Reporter:  &content.Reporter{Hostname: hostname},
 		Router:    router,
 		Transport: transport,
@@ -40,6 +41,7 @@ func (s *server) openGateway(ctx context.Context) error {
 		Line:      line,
 		Rules:     s.rulesFor,
 		Tenant:    s.tenant,
+		Tenants:   func() []string { return tenantNames(s.config.Load()) },
 		Held:      s.store.Held(),
 
 		GiveUpTransactional: c.Route.GiveUp.Transactional.Duration,
@@ -153,6 +155,10 @@ func (s *server) rulesFor(tenant string) *gateway.Rules {
 		c := s.config.Load()
 		rules := newRules(c.PolicyFor(tenant))
 		rules.Experiments = c.ExperimentsFor(tenant)
+		rules.ListSees = make(map[string]scheduler.Sees, len(c.Lists))
+		for list, l := range c.Lists {
+			rules.ListSees[strings.ToLower(list)] = sees(l.Evidence)
+		}
 		return rules
 	})
 }
@@ -178,6 +184,8 @@ func newRules(p PolicyKeys) *gateway.Rules {
 		Sensitive:   p.Sensitive,
 		MaxDrop:     p.MaxDrop,
 		HoldInDoubt: p.InDoubt == "hold",
+		Tracking:    tracking(p.Tracking),
+		Honeypot:    p.Honeypot,
 	}
 	for _, class := range p.Drop {
 		rules.Drop = append(rules.Drop, class.Class)
@@ -190,6 +198,17 @@ func newRules(p PolicyKeys) *gateway.Rules {
 func aim(name string) scheduler.Aim {
 	a, _ := scheduler.ParseAim(name)
 	return a
+}
+
+// tracking is what is put into mail; the configuration was checked.
+func tracking(name string) gateway.Tracking {
+	switch name {
+	case "click":
+		return gateway.TrackClick
+	case "full":
+		return gateway.TrackFull
+	}
+	return gateway.TrackNone
 }
 
 // sees is the evidence mode; the configuration was checked.

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"time"
+
+	"tidepost/gateway"
 )
 
 type signalsCmd struct {
 	Import signalsImportCmd `cmd:"" help:"Tell what readers did: one JSON object a line, {\"at\",\"kind\",\"mailbox\",\"tenant\",\"message\",\"human\"}."`
+	Resume signalsResumeCmd `cmd:"" help:"Accept that the stream in NATS has lost signals, and go on with those that come."`
 }
 
 type signalsImportCmd struct {
@@ -20,15 +22,18 @@ type signalsImportCmd struct {
 	Tenant string `help:"Tenant of lines that name none." default:"default" placeholder:"NAME"`
 }
 
-// signalLine is one line of an import, and an element of POST /api/v1/signals.
-type signalLine struct {
-	Kind    string     `json:"kind"`
-	At      *time.Time `json:"at,omitempty"`
-	Mailbox string     `json:"mailbox"`
-	Tenant  string     `json:"tenant"`
-	Message string     `json:"message,omitempty"`
-	Human   *float32   `json:"human,omitempty"`
-	Zone    string     `json:"timezone,omitempty"`
+type signalsResumeCmd struct{ remote }
+
+// Run asks the gateway to go on.
+func (s *signalsResumeCmd) Run(a *app) error {
+	c, err := s.connect(a)
+	if err != nil {
+		return err
+	}
+	if err := c.do(a.Context, http.MethodPost, "/api/v1/signals/resume", nil, nil); err != nil {
+		return err
+	}
+	return a.print(s.JSON, map[string]bool{"resumed": true}, "signals go on")
 }
 
 // signalBatch is how many signals go in one request.
@@ -59,14 +64,14 @@ func (s *signalsImportCmd) Run(a *app) error {
 func (s *signalsImportCmd) send(a *app, c *client, in io.Reader) (taken, news int, err error) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
-	var batch []signalLine
+	var batch []gateway.SignalDoc
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
 		var answer struct{ Taken, News int }
 		request := struct {
-			Signals []signalLine `json:"signals"`
+			Signals []gateway.SignalDoc `json:"signals"`
 		}{batch}
 		if err := c.do(a.Context, http.MethodPost, "/api/v1/signals", request, &answer); err != nil {
 			return err
@@ -78,7 +83,7 @@ func (s *signalsImportCmd) send(a *app, c *client, in io.Reader) (taken, news in
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		var l signalLine
+		var l gateway.SignalDoc
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return taken, news, fmt.Errorf("line %d is no signal: %w", n, err)
 		}

@@ -39,8 +39,12 @@ type status struct {
 		HoursLeft *float64 `json:"hours_left"` // absent: not filling up
 	}
 	Signals struct {
-		Hour int64
-		Last time.Time
+		Hour   int64
+		Last   time.Time
+		Stream *struct {
+			Pending    uint64
+			LagSeconds float64 `json:"lag_seconds"`
+		}
 	}
 	Paused []struct {
 		Tenant, Campaign, By string
@@ -94,6 +98,9 @@ func (st *status) print(a *app) error {
 	t.row("bus", st.bus())
 	t.row("disk", st.disk())
 	t.row("signals", fmt.Sprintf("%d in the last hour, last %s", st.Signals.Hour, show(st.Signals.Last)))
+	if x := st.Signals.Stream; x != nil {
+		t.row("", fmt.Sprintf("%d wait in NATS, opt-outs %.0f s behind", x.Pending, x.LagSeconds))
+	}
 	for _, p := range st.Paused {
 		t.row("paused", fmt.Sprintf("%s by %s at %s", scope{p.Tenant, p.Campaign}, p.By, show(p.At)))
 	}

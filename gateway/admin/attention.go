@@ -19,6 +19,8 @@ const (
 	behindEvents = 100_000
 	behindTime   = 5 * time.Minute
 	diskHours    = 24
+
+	permissionLate = time.Minute // bulk mail waits from then on (design rule 10)
 )
 
 // problems lists what needs a person.
@@ -48,6 +50,9 @@ func (s *Server) problems(st *statusDoc) []attention {
 	case b.LagEvents > behindEvents || b.LagSeconds > behindTime.Seconds():
 		add("bus-behind", "The event bus is %d events behind.", b.LagEvents)
 	}
+	if x := st.Signals.Stream; x != nil {
+		s.streamProblems(x, add)
+	}
 	if h := st.Disk.HoursLeft; h != nil && *h < diskHours {
 		add("disk-filling", "The disk is full in %.0f hours.", *h)
 	}
@@ -55,4 +60,20 @@ func (s *Server) problems(st *statusDoc) []attention {
 		add("store-stopped", "%s could not be read and set aside.", plural(int64(n), "damaged record", "damaged records"))
 	}
 	return append(list, s.endedProblems()...)
+}
+
+// streamProblems are those of the signals that come over NATS.
+func (s *Server) streamProblems(x *Stream, add func(runbook, format string, args ...any)) {
+	switch {
+	case x.Stopped != "":
+		add("signals-stopped", "Signals over NATS stand still: %s.", mark(x.Stopped))
+	case x.LagSeconds > permissionLate.Seconds():
+		add("signals-stopped", "Opt-outs wait for %.0f s; bulk mail waits for them. %s", x.LagSeconds, mark(x.Why))
+	}
+	if x.Missed > 0 {
+		add("signals-stopped", "%s left NATS before they were applied.", plural(int64(x.Missed), "signal", "signals"))
+	}
+	if x.Recreated > 0 {
+		add("signals-stopped", "The stream of signals was made anew since the start: what it held and was not applied is lost.")
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tidepost/scheduler/evidence"
 )
 
 // metrics is what Prometheus reads. Counters start at 0 with the process.
@@ -44,6 +46,12 @@ var (
 	descCaptured    = describe("captured_total", "Deliveries kept by route mode capture.")
 	descDuplicates  = describe("duplicates_total", "Deliveries that repeat one of the last hour.")
 	descSignals     = describe("signals_total", "Signals that came in: what readers did.")
+	descExcluded    = describe("signals_excluded_total", "Signals of what may not be learned: counted, not kept.")
+	descJudged      = describe("signals_judged_total", "Opens and clicks that we saw, by who was behind them.", "verdict")
+	descRejected    = describe("signals_rejected_total", "Signals over NATS that could not be read or had no tenant.")
+	descPending     = describe("signals_pending", "Signals in NATS that were not looked at yet.")
+	descOptOut      = describe("permission_lag_seconds", "Age of the oldest opt-out that is known and not applied.")
+	descStood       = describe("signals_stopped", "1 while signals over NATS wait for a person.")
 	descInDoubt     = describe("in_doubt_total", "Deliveries that were on the wire when the gateway stopped.")
 	descReports     = describe("reports_total", "Delivery status notifications written.")
 	descHeld        = describe("held", "Deliveries waiting.")
@@ -77,7 +85,7 @@ func (c *scrape) Collect(out chan<- prometheus.Metric) {
 	}{
 		{descAccepted, m.Accepted.Load()}, {descDelivered, m.Delivered.Load()}, {descDeferred, m.Deferred.Load()},
 		{descBounced, m.Bounced.Load()}, {descCaptured, m.Captured.Load()}, {descDuplicates, m.Duplicates.Load()},
-		{descSignals, m.Signals.Load()}, {descInDoubt, m.InDoubt.Load()}, {descReports, m.Reports.Load()}, {descAuth, s.authFailures()},
+		{descSignals, m.Signals.Load()}, {descExcluded, m.Excluded.Load()}, {descInDoubt, m.InDoubt.Load()}, {descReports, m.Reports.Load()}, {descAuth, s.authFailures()},
 	} {
 		send(counter.desc, prometheus.CounterValue, float64(counter.value))
 	}
@@ -94,6 +102,19 @@ func (c *scrape) Collect(out chan<- prometheus.Metric) {
 	}
 	for reason, n := range labelled(sum.Dropped) {
 		send(descDropped, prometheus.CounterValue, n, reason)
+	}
+	for verdict := range m.Judged {
+		send(descJudged, prometheus.CounterValue, float64(m.Judged[verdict].Load()), evidence.Verdict(verdict).String())
+	}
+	if s.Sources.Stream != nil {
+		x, stood := s.Sources.Stream(), 0.0
+		if x.Stopped != "" {
+			stood = 1
+		}
+		send(descRejected, prometheus.CounterValue, float64(x.Rejected))
+		send(descPending, prometheus.GaugeValue, float64(x.Pending))
+		send(descOptOut, prometheus.GaugeValue, x.LagSeconds)
+		send(descStood, prometheus.GaugeValue, stood)
 	}
 	if s.Sources.Refused != nil {
 		for reason, n := range labelled(s.Sources.Refused()) {

@@ -32,6 +32,7 @@ type Server struct {
 	Ready   func() error    // why mail cannot be accepted durably now; nil: it always can
 	Backup  func(ctx context.Context, dir string) error
 	Compact func(ctx context.Context) error
+	Resume  func(ctx context.Context) error // accepts a stream of signals that lost messages; nil: none is read
 	Confirm func(ctx context.Context) error // makes the store forget that it was restored, before mail leaves; nil: nothing to do
 	Sources Sources
 	Extra   []prometheus.Collector
@@ -73,7 +74,8 @@ type Difference struct {
 
 // Sources are values that other packages keep. Each may be nil.
 type Sources struct {
-	Bus func() Bus
+	Bus    func() Bus
+	Stream func() Stream // of signals; nil: none is read
 
 	Refused      func() map[string]int64 // connections, commands and messages that intake refused, by reason
 	Connections  func() int64            // open SMTP connections
@@ -89,10 +91,23 @@ type Bus struct {
 	LagSeconds float64 `json:"lag_seconds"` // age of the oldest event not relayed
 }
 
+// Stream is how far the signals that come over NATS are applied.
+type Stream struct {
+	Pending    uint64  `json:"pending"`           // not looked at yet
+	LagSeconds float64 `json:"lag_seconds"`       // age of the oldest opt-out that is known and not applied
+	Rejected   uint64  `json:"rejected"`          // since the start
+	Missed     uint64  `json:"missed"`            // since the start: left the stream before they were applied
+	Recreated  uint64  `json:"recreated"`         // times that another stream was found in the place of ours
+	Why        string  `json:"why,omitempty"`     // nothing moves
+	Stopped    string  `json:"stopped,omitempty"` // it waits for a person
+}
+
 // Signals is what was heard from outside.
 type Signals struct {
-	Hour int64     `json:"hour"` // in the last hour
-	Last time.Time `json:"last,omitzero"`
+	Hour     int64     `json:"hour"` // in the last hour
+	Last     time.Time `json:"last,omitzero"`
+	Excluded int64     `json:"excluded"` // since the start: of what may not be learned, counted and not kept
+	Stream   *Stream   `json:"stream,omitempty"`
 }
 
 // Timeouts of a connection. What takes longer, like a backup, says so itself.

@@ -1,24 +1,14 @@
 package admin
 
 import (
+	"cmp"
+	"errors"
+	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"tidepost/gateway"
-	"tidepost/suppression/address"
 )
-
-// signalDoc is one signal of POST /api/v1/signals.
-type signalDoc struct {
-	Kind    string    `json:"kind"`
-	At      time.Time `json:"at"` // absent: now
-	Mailbox string    `json:"mailbox"`
-	Tenant  string    `json:"tenant"`
-	Message string    `json:"message"`  // or a delivery
-	Human   *float32  `json:"human"`    // 0 to 1; absent: 1
-	Zone    string    `json:"timezone"` // of attributes
-}
 
 // maxSignals is how many signals one request may bring.
 const maxSignals = 10_000
@@ -27,7 +17,7 @@ const maxSignals = 10_000
 // own tracking saw it. Each signal is stored before the answer.
 func (s *Server) takeSignals(c *call) (any, error) {
 	var doc struct {
-		Signals []signalDoc `json:"signals"`
+		Signals []gateway.SignalDoc `json:"signals"`
 	}
 	if err := c.decode(&doc); err != nil {
 		return nil, err
@@ -38,7 +28,7 @@ func (s *Server) takeSignals(c *call) (any, error) {
 	signals := make([]gateway.Signal, len(doc.Signals))
 	tenants := s.tenants()
 	for i := range doc.Signals {
-		sig, err := doc.Signals[i].parse(c.who.Name)
+		sig, err := parseSignal(&doc.Signals[i], c.who.Name)
 		if err == nil && !slices.Contains(tenants, sig.Tenant) {
 			err = &Problem{Status: 400, Field: "tenant", Detail: "is not known", Remedy: "write one that the configuration names or that has sent mail"}
 		}
@@ -73,38 +63,25 @@ func at1(field string, i int, err error) error {
 	return err
 }
 
-func (d *signalDoc) parse(source string) (gateway.Signal, error) {
-	s := gateway.Signal{At: d.At, Tenant: d.Tenant, Message: d.Message, Human: 1, Source: source, Zone: d.Zone}
-	kind, err := gateway.ParseSignalKind(d.Kind)
-	if err != nil {
-		return s, &Problem{Status: 400, Field: "kind", Detail: "is unknown", Remedy: "write opened, clicked, viewed, converted, replied, active, unsubscribed, complained, bounced or attributes"}
+// parseSignal reads one signal; who brings it is its source unless it names one.
+func parseSignal(d *gateway.SignalDoc, who string) (gateway.Signal, error) {
+	d.Source = cmp.Or(d.Source, "api:"+who)
+	sig, err := d.Signal()
+	var bad *gateway.SignalError
+	if errors.As(err, &bad) {
+		return sig, &Problem{Status: http.StatusBadRequest, Field: bad.Field, Detail: bad.Problem, Remedy: bad.Remedy}
 	}
-	a, err := address.Parse(d.Mailbox)
-	if err != nil {
-		return s, &Problem{Status: 400, Field: "mailbox", Detail: "is no address", Remedy: "write it as reader@example.com"}
-	}
-	if d.Tenant == "" {
-		return s, &Problem{Status: 400, Field: "tenant", Detail: "is missing", Remedy: "say whose mail it is about"}
-	}
-	if d.Human != nil {
-		if *d.Human < 0 || *d.Human > 1 {
-			return s, &Problem{Status: 400, Field: "human", Detail: "is out of range", Remedy: "write how sure it is that a person did it, from 0 to 1"}
-		}
-		s.Human = *d.Human
-	}
-	if d.Message != "" && !isAbout(d.Message) {
-		return s, &Problem{Status: 400, Field: "message", Detail: "is no id", Remedy: "write the id that our 250 named, or a delivery as queue list prints it"}
-	}
-	if kind == gateway.SignalAttributes && !gateway.IsZone(d.Zone) {
-		return s, &Problem{Status: 400, Field: "timezone", Detail: "is unknown", Remedy: "write a name like Europe/Berlin"}
-	}
-	s.Kind, s.Mailbox = kind, a.Mailbox()
-	return s, nil
+	return sig, err
 }
 
-// isAbout reports whether a text names a message or a delivery.
-func isAbout(text string) bool {
-	_, delivery := gateway.ParseDeliveryID(text)
-	_, message := gateway.ParseID(text)
-	return delivery == nil || message == nil
+// resumeSignals answers POST /api/v1/signals/resume: a person accepts that the
+// stream of signals has lost messages.
+func (s *Server) resumeSignals(c *call) (any, error) {
+	if s.Resume == nil {
+		return nil, cannot("no signals are read from NATS")
+	}
+	if err := s.Resume(c.Context()); err != nil {
+		return nil, &Problem{Status: http.StatusConflict, Detail: err.Error(), Remedy: "see `tidepost status`"}
+	}
+	return nil, nil
 }

@@ -62,6 +62,11 @@ func (s *Server) status() statusDoc {
 		doc.Differences = []Difference{}
 	}
 	doc.Signals.Hour, doc.Signals.Last = s.Gateway.Heard()
+	doc.Signals.Excluded = s.Gateway.Metrics.Excluded.Load()
+	if s.Sources.Stream != nil {
+		stream := s.Sources.Stream()
+		doc.Signals.Stream = &stream
+	}
 	if s.holding() {
 		doc.Paused = append([]pauseDoc{{By: "restore", At: utc(info.Started)}}, doc.Paused...)
 	}

@@ -60,7 +60,7 @@ func newRig(t testing.TB, j *journal) *rig {
 func (r *rig) start() *Relay {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	relay := &Relay{Journal: r.journal, Conn: r.conn, Log: testLog(r.t), most: 20 * time.Millisecond}
+	relay := &Relay{Journal: r.journal, Conn: r.conn, Log: testLog(r.t), retry: retry{most: 20 * time.Millisecond}}
 	done := make(chan error, 1)
 	go func() { done <- relay.Run(ctx) }()
 	stopped := false

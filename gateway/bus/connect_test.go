@@ -159,7 +159,7 @@ func TestRemoteThatIsSilent(t *testing.T) {
 	defer l.Close()
 	r := &rig{t: t, conn: newConn(t, Options{URL: "nats://" + l.Addr().String()}), journal: newJournal(history(5000, 10)...)}
 	eventually(t, "connected", r.conn.Connected)
-	relay := &Relay{Journal: r.journal, Conn: r.conn, patient: 20 * time.Millisecond, most: 5 * time.Millisecond}
+	relay := &Relay{Journal: r.journal, Conn: r.conn, patient: 20 * time.Millisecond, retry: retry{most: 5 * time.Millisecond}}
 	done := make(chan error, 1)
 	ctx := t.Context()
 	go func() { done <- relay.Run(ctx) }()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -26,10 +25,6 @@ const (
 	linger      = 5 * time.Millisecond  // to let a page fill
 	longLinger  = 50 * time.Millisecond // the same, while events come by the dozen
 	resumePages = 20
-	firstWait   = 250 * time.Millisecond
-	longestWait = 15 * time.Second
-
-	manySilences = 3 // after as many tries without an answer the embedded server is suspect
 )
 
 // Relay publishes the journal's events to TIDEPOST_EVENTS. The package comment
@@ -50,12 +45,9 @@ type Relay struct {
 	next    gateway.Cursor
 	gauge   gauge
 
-	told     bool          // the log has the reason why nothing moves
-	silences int           // tries in a row that got no answer
-	linger   time.Duration // after news, before reading
-	wait     time.Duration // before the next try; grows to longestWait
-	most     time.Duration // of wait; 0: longestWait
-	patient  time.Duration // time for an answer; 0: ackTimeout
+	retry   retry
+	linger  time.Duration // after news, before reading
+	patient time.Duration // time for an answer; 0: ackTimeout
 }
 
 // Run relays until ctx is done, and returns nil then. Whatever NATS or the
@@ -74,7 +66,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			break
 		}
 		r.stall(ctx, err)
-		r.pause(ctx, again)
+		r.retry.pause(ctx, again, nil)
 	}
 	return nil
 }
@@ -109,7 +101,7 @@ func (r *Relay) relay(ctx context.Context) error {
 		if err := r.save(); err != nil {
 			return err
 		}
-		r.wait = 0
+		r.retry.wait = 0
 		if r.Rate > 0 {
 			sleep(ctx, time.Duration(n)*time.Second/time.Duration(r.Rate)-time.Since(began))
 		}
@@ -130,7 +122,7 @@ func (r *Relay) open(ctx context.Context) (*publisher, error) {
 	}
 	ensuring, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	stream, err := r.Stream.ensure(ensuring, nc, r.log())
+	stream, err := r.Stream.ensure(ensuring, nc, eventShape, r.log())
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +231,7 @@ func (r *Relay) advance(n int) {
 	r.page = r.page[n:]
 	r.gauge.done(n)
 	if n > 0 {
-		r.silences, r.told = 0, false
+		r.retry.answered()
 	}
 }
 
@@ -263,36 +255,11 @@ func (r *Relay) skip(id string, err error) {
 
 // stall notes why nothing moves, and counts what waits.
 func (r *Relay) stall(ctx context.Context, err error) {
-	if r.gauge.stall(err) {
-		r.told = false
-	}
-	if !r.told && r.wait > 0 { // once for each reason, and not for a moment's wait as at the start
-		r.told = true
+	if r.retry.tell(r.gauge.stall(err)) {
 		r.log().Warn("events wait for NATS; mail does not", "error", err)
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
-		if r.silences++; r.silences >= manySilences { // a slow disk answers the second time
-			r.Conn.unanswered()
-		}
-	}
+	r.retry.failed(r.Conn, err)
 	r.count(ctx)
-}
-
-// pause waits before the next try: longer each time, and no longer than until
-// the next connection.
-func (r *Relay) pause(ctx context.Context, again <-chan struct{}) {
-	most := r.most
-	if most == 0 {
-		most = longestWait
-	}
-	r.wait = min(max(2*r.wait, firstWait), most)
-	t := time.NewTimer(r.wait/2 + rand.N(r.wait/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	case <-again:
-	}
 }
 
 func (r *Relay) log() *slog.Logger { return logger(r.Log) }

@@ -210,7 +210,7 @@ func TestRelayOutlivesTheJournalsErrors(t *testing.T) {
 
 func TestRelayWithoutBatches(t *testing.T) {
 	r := newRig(t, newJournal(history(60, 4)...))
-	c := (Stream{}).fresh()
+	c := (Stream{}).fresh(eventShape)
 	c.AllowAtomicPublish = false
 	if _, err := r.js().CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestStreamAsCreated(t *testing.T) {
 	nc := r.nats()
 	s := Stream{MaxAge: time.Hour, MaxBytes: 1 << 20}
 	for _, want := range []Stream{{time.Hour, 1 << 20, DefaultDuplicates, 1}, {2 * time.Hour, 1 << 20, 20 * time.Minute, 1}} {
-		made, err := s.ensure(t.Context(), nc, logger(nil))
+		made, err := s.ensure(t.Context(), nc, eventShape, logger(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

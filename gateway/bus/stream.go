@@ -6,18 +6,43 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Where events go. Both names are a promise to those who consume them.
+// Where events go and where signals come from. The names are a promise to those
+// who use them.
 const (
 	EventStream  = "TIDEPOST_EVENTS"
 	EventSubject = "tidepost.event." // and the kind
 
-	allEvents = EventSubject + ">"
+	SignalStream    = "TIDEPOST_SIGNALS"
+	SignalSubject   = "tidepost.signal."         // and the kind
+	RejectedSubject = "tidepost.signal.rejected" // what was wrong with a signal
+
+	allEvents  = EventSubject + ">"
+	fromTenant = "tidepost.from." // the tenant, signalOf and the kind
+	signalOf   = ".signal."
+)
+
+// shape is what makes a stream the one that it is; the rest is the operator's.
+type shape struct {
+	name, description string
+	subjects          []string
+}
+
+var (
+	eventShape = shape{EventStream, "what Tidepost states about deliveries", []string{allEvents}}
+
+	// Signals are taken under every kind, so that a misspelt one is told by a
+	// rejection and not lost by whoever publishes without asking for an answer. A
+	// wildcard leaves no subject to a stream of its own, so what was rejected lies
+	// in this one: a rejection holds at most 4 KiB of a signal that lies in it too.
+	signalShape = shape{SignalStream, "what Tidepost is told about readers, and what of it was rejected",
+		[]string{SignalSubject + "*", fromTenant + "*" + signalOf + "*"}}
 )
 
 // What a stream that we create gets unless Stream says otherwise.
@@ -27,7 +52,7 @@ const (
 	DefaultDuplicates = 10 * time.Minute
 )
 
-// Stream is how TIDEPOST_EVENTS is kept. A field that is zero is our default
+// Stream is how a stream of ours is kept. A field that is zero is our default
 // in a stream that we create, and is left as it is in one that is there: an
 // operator's own limits and replicas stay.
 //
@@ -42,25 +67,25 @@ type Stream struct {
 
 // ensure creates or updates the stream. Where we may not update it, it is used
 // as it is.
-func (s Stream) ensure(ctx context.Context, nc *nats.Conn, log *slog.Logger) (jetstream.Stream, error) {
+func (s Stream) ensure(ctx context.Context, nc *nats.Conn, of shape, log *slog.Logger) (jetstream.Stream, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	have, err := js.Stream(ctx, EventStream)
+	have, err := js.Stream(ctx, of.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		have, err = js.CreateStream(ctx, s.fresh())
+		have, err = js.CreateStream(ctx, s.fresh(of))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", EventStream, plain(err))
+		return nil, fmt.Errorf("stream %s: %w", of.name, plain(err))
 	}
-	want, differs := s.merge(have.CachedInfo().Config)
+	want, differs := s.merge(of, have.CachedInfo().Config)
 	if !differs {
 		return have, nil
 	}
 	updated, err := js.UpdateStream(ctx, want)
 	if err != nil {
-		log.Warn("the stream stays as it is: NATS refuses our changes", "stream", EventStream, "error", err)
+		log.Warn("the stream stays as it is: NATS refuses our changes", "stream", of.name, "error", err)
 		return have, nil
 	}
 	return updated, nil
@@ -77,11 +102,11 @@ func lastID(ctx context.Context, s jetstream.Stream) string {
 }
 
 // fresh is the stream as we create it.
-func (s Stream) fresh() jetstream.StreamConfig {
+func (s Stream) fresh(of shape) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
-		Name:               EventStream,
-		Description:        "what Tidepost states about deliveries",
-		Subjects:           []string{allEvents},
+		Name:               of.name,
+		Description:        of.description,
+		Subjects:           of.subjects,
 		Storage:            jetstream.FileStorage,
 		Retention:          jetstream.LimitsPolicy,
 		Discard:            jetstream.DiscardOld,
@@ -92,24 +117,42 @@ func (s Stream) fresh() jetstream.StreamConfig {
 		AllowAtomicPublish: true,
 		AllowDirect:        true,
 	}
-	c, _ = s.merge(c)
+	c, _ = s.merge(of, c)
 	return c
 }
 
-// merge sets what Stream asks for in a configuration, and what the relay
-// cannot do without.
-func (s Stream) merge(is jetstream.StreamConfig) (c jetstream.StreamConfig, differs bool) {
+// merge sets what Stream asks for in a configuration, and what we cannot do
+// without.
+func (s Stream) merge(of shape, is jetstream.StreamConfig) (c jetstream.StreamConfig, differs bool) {
 	c = is
 	set(&c.MaxAge, s.MaxAge, &differs)
 	set(&c.MaxBytes, s.MaxBytes, &differs)
 	set(&c.Duplicates, s.Duplicates, &differs)
 	set(&c.Replicas, s.Replicas, &differs)
 	set(&c.AllowAtomicPublish, true, &differs)
-	if !slices.Contains(c.Subjects, allEvents) {
-		c.Subjects = append(slices.Clone(c.Subjects), allEvents)
-		differs = true
+	for _, want := range of.subjects {
+		if !slices.ContainsFunc(c.Subjects, func(has string) bool { return covers(has, want) }) {
+			c.Subjects = append(slices.Clone(c.Subjects), want)
+			differs = true
+		}
 	}
 	return c, differs
+}
+
+// covers reports whether whatever a subject stands for a pattern stands for, too.
+func covers(pattern, subject string) bool {
+	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
+	for i := range p {
+		switch {
+		case i >= len(s):
+			return false
+		case p[i] == ">":
+			return true
+		case s[i] == ">" || p[i] != "*" && p[i] != s[i]:
+			return false
+		}
+	}
+	return len(p) == len(s)
 }
 
 func set[T comparable](field *T, want T, differs *bool) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"tidepost/gateway"
@@ -15,7 +14,12 @@ import (
 type Composer struct {
 	Hostname string           // our name in trace fields
 	Signers  []Signer         // keys of From domains; none: nothing is signed
+	Links    *Links           // what marks lead to; nil: marks are ignored
 	Now      func() time.Time // dates signatures; nil: time.Now
+
+	// Untouched is told of each mail that leaves without the marks that were asked
+	// for, with one of the reasons below; nil: nobody is. It is called from Compose.
+	Untouched func(reason string)
 
 	signing gate // bounds how many signatures are made at once
 }
@@ -27,14 +31,18 @@ var _ gateway.Composer = (*Composer)(nil)
 //	DKIM-Signature, one for each key of the From domain
 //	Received
 //	Date and Message-ID, where the message has none and carries no signature
+//	List-Unsubscribe and List-Unsubscribe-Post, where marks ask for them
 //	the header as it came, without control fields
-//	the body as it came
+//	the body as it came, but for the HTML that marks are put into
+//
+// What is marked is made from the stored message and the delivery alone: a retry
+// carries the same links. A mail that cannot be marked leaves without.
 //
 // The body stays where it is stored and is read as it is sent. The caller
 // closes the returned body first and s afterwards.
-func (c *Composer) Compose(ctx context.Context, s *gateway.Stored, d *gateway.Delivery) (io.ReadCloser, int64, error) {
-	out := &outgoing{w: workspaces.Get().(*workspace), src: s.ReaderAt, end: s.Size}
-	signers, err := c.edit(out, s)
+func (c *Composer) Compose(ctx context.Context, s *gateway.Stored, d *gateway.Delivery, marks gateway.Marks) (io.ReadCloser, int64, error) {
+	out := &outgoing{w: workspaces.Get().(*workspace), src: s.ReaderAt}
+	signers, err := c.edit(out, s, d, marks)
 	if err != nil {
 		out.Close()
 		return nil, 0, fmt.Errorf("composing %s: %w", d.ID, err)
@@ -48,19 +56,8 @@ func (c *Composer) Compose(ctx context.Context, s *gateway.Stored, d *gateway.De
 	return out, out.size(), nil
 }
 
-// workspace is the memory for one message's header; it goes from message to
-// message.
-type workspace struct {
-	in     []byte  // the header as it came
-	out    []byte  // what stands in front of the body, without our signatures
-	fields []field // of out, for signing
-	body   []byte  // a piece of the body, for hashing
-}
-
-var workspaces = sync.Pool{New: func() any { return new(workspace) }}
-
-// edit makes what stands in front of the body and returns who signs it.
-func (c *Composer) edit(out *outgoing, s *gateway.Stored) ([]*Signer, error) {
+// edit makes what leaves but for the signatures, and returns who signs it.
+func (c *Composer) edit(out *outgoing, s *gateway.Stored, d *gateway.Delivery, marks gateway.Marks) ([]*Signer, error) {
 	w := out.w
 	if err := w.load(s); err != nil {
 		return nil, err
@@ -68,11 +65,28 @@ func (c *Composer) edit(out *outgoing, s *gateway.Stored) ([]*Signer, error) {
 	h := survey(w.in, c.Hostname)
 	signers := c.signersFor(h.from)
 	h.decide(w.in, signers)
+	m := c.marker(s, d, marks, &h)
 	w.out = appendReceived(w.out[:0], s.Message, c.Hostname)
 	w.out = c.appendMissing(w.out, s.Message, &h)
+	if m != nil {
+		w.out = m.appendUnsubscribe(w.out, w.in, &h)
+	}
 	w.out = h.appendKept(w.out, w.in)
-	out.head, out.off = w.out, int64(h.size)
-	return signers, nil
+	out.segment = segment{text: w.out, from: int64(h.size), to: s.Size}
+	if m == nil {
+		return signers, nil
+	}
+	reason, err := m.rewrite(out, w.in[:h.size])
+	if reason != "" {
+		c.untouched(reason)
+	}
+	return signers, err
+}
+
+func (c *Composer) untouched(reason string) {
+	if c.Untouched != nil {
+		c.Untouched(reason)
+	}
 }
 
 // load reads the header into w.in. A message stored without the length of its
@@ -111,55 +125,4 @@ func (c *Composer) appendMissing(b []byte, m *gateway.Message, h *headerSurvey) 
 		b = append(appendAtom(b, c.Hostname), ">\r\n"...)
 	}
 	return b
-}
-
-// outgoing reads a message as it leaves: our signatures, the edited header,
-// then the stored body.
-type outgoing struct {
-	w        *workspace // given back by Close
-	sigs     []byte
-	head     []byte
-	src      io.ReaderAt
-	off, end int64
-}
-
-func (o *outgoing) size() int64 { return int64(len(o.sigs)+len(o.head)) + o.end - o.off }
-
-// Read implements io.Reader.
-func (o *outgoing) Read(p []byte) (int, error) {
-	if o.w == nil {
-		return 0, io.ErrClosedPipe
-	}
-	n := copy(p, o.sigs)
-	o.sigs = o.sigs[n:]
-	k := copy(p[n:], o.head)
-	o.head = o.head[k:]
-	n += k
-	if n == len(p) || o.off >= o.end {
-		if n == 0 && len(p) > 0 {
-			return 0, io.EOF
-		}
-		return n, nil
-	}
-	rest := p[n:]
-	if left := o.end - o.off; int64(len(rest)) > left {
-		rest = rest[:left]
-	}
-	k, err := o.src.ReadAt(rest, o.off)
-	o.off += int64(k)
-	if err == io.EOF && k == len(rest) {
-		err = nil
-	} else if err == io.EOF {
-		err = io.ErrUnexpectedEOF // shorter than stored: never send it as if it were whole
-	}
-	return n + k, err
-}
-
-// Close gives the memory back. It does not close what is stored.
-func (o *outgoing) Close() error {
-	if o.w != nil {
-		workspaces.Put(o.w)
-		o.w, o.sigs, o.head, o.off = nil, nil, nil, o.end
-	}
-	return nil
 }

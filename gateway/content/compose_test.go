@@ -116,7 +116,7 @@ func TestComposeStreams(t *testing.T) {
 	head := strings.NewReader("Date: d\r\nMessage-ID: m\r\n\r\n")
 	n := &counter{ReaderAt: joined{head, content}}
 	s.ReaderAt, s.Size = n, head.Size()+size
-	body, total, err := (&Composer{Hostname: "gw"}).Compose(context.Background(), s, &gateway.Delivery{})
+	body, total, err := (&Composer{Hostname: "gw"}).Compose(context.Background(), s, &gateway.Delivery{}, gateway.Marks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,12 +158,12 @@ func TestComposeErrors(t *testing.T) {
 	c := &Composer{Hostname: "gw"}
 	short := stored(t, "Date: d\r\n\r\nbody")
 	short.ReaderAt = strings.NewReader("Date")
-	if _, _, err := c.Compose(context.Background(), short, &gateway.Delivery{}); err == nil {
+	if _, _, err := c.Compose(context.Background(), short, &gateway.Delivery{}, gateway.Marks{}); err == nil {
 		t.Error("a header that cannot be read back is no error")
 	}
 	lost := stored(t, "Date: d\r\n\r\nbody")
 	lost.ReaderAt = strings.NewReader("Date: d\r\n\r\nbo")
-	body, _, err := c.Compose(context.Background(), lost, &gateway.Delivery{})
+	body, _, err := c.Compose(context.Background(), lost, &gateway.Delivery{}, gateway.Marks{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func stored(t testing.TB, content string) *gateway.Stored {
 // compose returns the bytes that leave, and checks the size that was promised.
 func compose(t testing.TB, c *Composer, s *gateway.Stored) string {
 	t.Helper()
-	body, size, err := c.Compose(context.Background(), s, &gateway.Delivery{})
+	body, size, err := c.Compose(context.Background(), s, &gateway.Delivery{}, gateway.Marks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func benchmarkCompose(b *testing.B, c *Composer, s *gateway.Stored) {
 	b.SetBytes(s.Size)
 	b.ReportAllocs()
 	for b.Loop() {
-		body, _, err := c.Compose(context.Background(), s, d)
+		body, _, err := c.Compose(context.Background(), s, d, gateway.Marks{})
 		if err != nil {
 			b.Fatal(err)
 		}

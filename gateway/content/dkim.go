@@ -197,28 +197,44 @@ func appendFolded(b, text []byte) []byte {
 	return append(b, text...)
 }
 
-// hashBody returns the hash of the body, read piece by piece.
+// hashBody returns the hash of the body as it leaves, read piece by piece. The
+// text of the first segment is the header.
 func (o *outgoing) hashBody() (sum [sha256.Size]byte, err error) {
-	const piece = 32 << 10
 	if o.w.body == nil {
-		o.w.body = make([]byte, piece+canonPiece)
+		o.w.body = make([]byte, hashPiece+canonPiece)
 	}
-	c := bodyCanon{hash: sha256.New(), out: o.w.body[piece:piece]}
-	for at := o.off; at < o.end; {
-		b := o.w.body[:min(piece, o.end-at)]
+	c := bodyCanon{hash: sha256.New(), out: o.w.body[hashPiece:hashPiece]}
+	if err := o.hashRun(&c, o.from, o.to); err != nil {
+		return sum, err
+	}
+	for i := range o.more {
+		c.write(o.more[i].text)
+		if err := o.hashRun(&c, o.more[i].from, o.more[i].to); err != nil {
+			return sum, err
+		}
+	}
+	c.close()
+	c.hash.Sum(sum[:0])
+	return sum, nil
+}
+
+const hashPiece = 32 << 10
+
+// hashRun hashes a run of the stored message.
+func (o *outgoing) hashRun(c *bodyCanon, from, to int64) error {
+	for at := from; at < to; {
+		b := o.w.body[:min(hashPiece, to-at)]
 		n, err := o.src.ReadAt(b, at)
 		if n < len(b) {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return sum, err
+			return err
 		}
 		c.write(b)
 		at += int64(n)
 	}
-	c.close()
-	c.hash.Sum(sum[:0])
-	return sum, nil
+	return nil
 }
 
 // gate lets as many in as there are processors. The zero value is open.

@@ -187,13 +187,13 @@ func (brokenKey) Sign(_ io.Reader, _ []byte, _ crypto.SignerOpts) ([]byte, error
 
 func TestSignErrors(t *testing.T) {
 	c := &Composer{Hostname: "gw", Signers: []Signer{{"example.com", "e", brokenKey{keys()["ed25519"]}}}}
-	if _, _, err := c.Compose(context.Background(), stored(t, newsletter()), &gateway.Delivery{}); err == nil || !strings.Contains(err.Error(), "dkim key e of example.com") {
+	if _, _, err := c.Compose(context.Background(), stored(t, newsletter()), &gateway.Delivery{}, gateway.Marks{}); err == nil || !strings.Contains(err.Error(), "dkim key e of example.com") {
 		t.Errorf("a broken key: %v", err)
 	}
 	c.Signers[0].Key = keys()["ed25519"]
 	short := stored(t, newsletter())
 	short.Size += 100
-	if _, _, err := c.Compose(context.Background(), short, &gateway.Delivery{}); err == nil {
+	if _, _, err := c.Compose(context.Background(), short, &gateway.Delivery{}, gateway.Marks{}); err == nil {
 		t.Error("a body cut short was signed")
 	}
 	var g gate

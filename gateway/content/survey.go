@@ -14,6 +14,7 @@ type headerSurvey struct {
 	date      bool
 	messageID bool
 	signed    bool // somebody else's signature is on it
+	chained   bool // it carries an ARC set (RFC 8617)
 	orphan    bool // the first line continues a field that is not there
 
 	controls   []span
@@ -61,6 +62,9 @@ func (h *headerSurvey) add(f field, at span, hostname string) {
 			h.cuts = append(h.cuts, at)
 		case f.is("arc-message-signature"):
 			h.covers = append(h.covers, f.value)
+			h.chained = true
+		case f.is("arc-seal"):
+			h.chained = true
 		}
 	case 'd':
 		if f.is("dkim-signature") {
@@ -96,6 +100,10 @@ func (h *headerSurvey) decide(header []byte, signers []*Signer) {
 			h.cuts = append(h.cuts, at)
 		}
 	}
+	h.sortCuts()
+}
+
+func (h *headerSurvey) sortCuts() {
 	slices.SortFunc(h.cuts, func(a, b span) int { return a.start - b.start })
 }
 

@@ -8,7 +8,8 @@ import (
 	"tidepost/suppression"
 )
 
-const changeVersion = 1
+// changeVersion 2 added Heard and Wishes to the mailbox, and the addresses to forget.
+const changeVersion = 2
 
 // unknownState stands for the earlier state of a delivery that its mailbox did
 // not hold.
@@ -23,6 +24,7 @@ type change struct {
 	before     []byte              // earlier state of each delivery, so that sums follow from the record alone
 	extra      []*gateway.Delivery // deliveries that events speak of and the change does not touch
 	entries    []suppression.Entry
+	forget     []string // addresses of which no entry is kept
 	settings   []gateway.Setting
 	events     []gateway.Event
 }
@@ -45,6 +47,7 @@ func appendChange(b []byte, c *change) []byte {
 	for i := range c.entries {
 		b = suppression.AppendEntry(b, &c.entries[i])
 	}
+	b = appendStrings(b, c.forget)
 	b = binary.AppendUvarint(b, uint64(len(c.settings)))
 	for _, s := range c.settings {
 		b = appendString(b, s.Name)
@@ -75,7 +78,7 @@ var eventKinds = [...]gateway.EventKind{
 	gateway.EventDuplicate, gateway.EventIgnored, gateway.EventEntry, gateway.EventSetting,
 	gateway.EventTooLate, gateway.EventOpened, gateway.EventClicked, gateway.EventViewed, gateway.EventConverted,
 	gateway.EventReplied, gateway.EventActive, gateway.EventUnsubscribed, gateway.EventComplained,
-	gateway.EventAttributes, gateway.EventBounceTold,
+	gateway.EventAttributes, gateway.EventBounceTold, gateway.EventConsent, gateway.EventErased,
 }
 
 func (c *change) appendEvent(b []byte, e *gateway.Event) []byte {
@@ -120,12 +123,12 @@ func (c *change) findExtra() {
 func decodeChange(b []byte, words map[string]string) (*change, error) {
 	d := decoder{b: b, words: words}
 	c := new(change)
-	d.version(changeVersion)
+	v := d.version(changeVersion)
 	copy(c.key[:], d.fixed(len(c.key)))
 	c.rev = d.uvarint()
 	if d.byte() != 0 {
 		c.head = &gateway.Mailbox{Key: c.key}
-		d.head(c.head)
+		d.head(c.head, v >= 2)
 	}
 	for range d.count() {
 		if d.err != nil {
@@ -135,6 +138,9 @@ func decodeChange(b []byte, words map[string]string) (*change, error) {
 		c.deliveries = append(c.deliveries, d.delivery(c.key))
 	}
 	d.entries(c)
+	if v >= 2 {
+		c.forget = d.strings()
+	}
 	d.settings(c)
 	for range d.count() {
 		if d.err != nil {

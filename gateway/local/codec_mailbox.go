@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 
 	"tidepost/gateway"
+	"tidepost/scheduler"
 )
 
-const mailboxVersion = 1
+// mailboxVersion 2 added Heard and Wishes.
+const mailboxVersion = 2
 
 // appendHead appends all of a mailbox but key, revision and deliveries.
 func appendHead(b []byte, m *gateway.Mailbox) []byte {
@@ -14,10 +16,14 @@ func appendHead(b []byte, m *gateway.Mailbox) []byte {
 	b = appendString(b, m.Audience)
 	b = appendString(b, m.Zone)
 	b = appendBytes(b, m.Profile)
-	return m.Gates.AppendBinary(b)
+	b = m.Gates.AppendBinary(b)
+	b = appendBytes(b, m.Heard)
+	return append(b, byte(m.Wishes.Sees), m.Wishes.PerWeek)
 }
 
-func (d *decoder) head(m *gateway.Mailbox) {
+// head reads what appendHead wrote; heard is false for states from before signals
+// were remembered.
+func (d *decoder) head(m *gateway.Mailbox, heard bool) {
 	m.Address, m.Audience, m.Zone = d.string(), d.word(), d.word()
 	if p := d.bytes(); len(p) > 0 {
 		m.Profile = append([]byte(nil), p...)
@@ -31,6 +37,13 @@ func (d *decoder) head(m *gateway.Mailbox) {
 		return
 	}
 	d.b = rest
+	if !heard {
+		return
+	}
+	if h := d.bytes(); len(h) > 0 {
+		m.Heard = append([]byte(nil), h...)
+	}
+	m.Wishes = gateway.Wishes{Sees: scheduler.Sees(d.byte()), PerWeek: d.byte()}
 }
 
 // appendBox appends a mailbox's state with the places of the last records in
@@ -63,10 +76,10 @@ func decodeBox(k gateway.Key, b []byte) (*box, error) {
 	d := decoder{b: b}
 	m := &gateway.Mailbox{Key: k}
 	x := &box{state: m, stored: true}
-	d.version(mailboxVersion)
+	v := d.version(mailboxVersion)
 	m.Rev = d.uvarint()
 	x.fromLog, x.fromJournal = d.place(), d.place()
-	d.head(m)
+	d.head(m, v >= 2)
 	if n := d.count(); n > 0 {
 		m.Deliveries = make([]*gateway.Delivery, 0, min(n, 1000))
 		for range n {

@@ -88,7 +88,7 @@ func (s *Store) commit(changes []*gateway.Change) error {
 // one for it, so that of two changes computed from the same revision only the
 // first is written.
 func (s *Store) prepare(c *gateway.Change) (*change, error) {
-	step := &change{key: c.Key, deliveries: c.Deliveries, entries: c.Entries, settings: c.Settings, events: c.Events}
+	step := &change{key: c.Key, deliveries: c.Deliveries, entries: c.Entries, forget: c.Forget, settings: c.Settings, events: c.Events}
 	if c.Key == (gateway.Key{}) {
 		if len(c.Deliveries) > 0 || c.Head != nil {
 			return nil, errors.New("committing: a change of deliveries or a head names no mailbox")
@@ -204,6 +204,7 @@ func (s *Store) applyRest(c *change) error {
 	if len(c.events) > 0 {
 		s.news.Store(true)
 	}
+	s.entries.forget(c.forget)
 	if len(c.entries) > 0 {
 		return s.entries.put(c.entries)
 	}
@@ -225,6 +226,9 @@ func (m *mailboxes) apply(c *change, at place, reserved bool) error {
 	if c.head != nil {
 		takeHead(next, c.head)
 	}
+	if slices.Contains(c.forget, next.Address) {
+		next.Address = ""
+	}
 	next.Rev = c.rev
 	b.state, b.fromJournal = next, at
 	if reserved {
@@ -238,6 +242,7 @@ func (m *mailboxes) apply(c *change, at place, reserved bool) error {
 
 func takeHead(m, head *gateway.Mailbox) {
 	m.Zone, m.Profile, m.Gates = head.Zone, head.Profile, head.Gates
+	m.Heard, m.Wishes = head.Heard, head.Wishes
 	if head.Address != "" {
 		m.Address = head.Address
 	}

@@ -69,6 +69,15 @@ func (e *entries) put(added []suppression.Entry) error {
 	return nil
 }
 
+// forget drops all entries of addresses.
+func (e *entries) forget(addresses []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, a := range addresses {
+		e.changed[a] = &entryList{}
+	}
+}
+
 // dirty returns the addresses whose entries changed.
 func (e *entries) dirty() map[string]*entryList {
 	e.mu.Lock()

@@ -83,6 +83,7 @@ func (im *image) apply(c *gateway.Change) {
 	im.state.Rev = c.Expect + 1
 	if c.Head != nil {
 		im.state.Zone, im.state.Profile, im.state.Gates = c.Head.Zone, c.Head.Profile, c.Head.Gates
+		im.state.Heard, im.state.Wishes = c.Head.Heard, c.Head.Wishes
 	}
 	for _, e := range c.Events {
 		im.events = append(im.events, e.Reason)
@@ -175,6 +176,9 @@ func plain(m *gateway.Mailbox) *gateway.Mailbox {
 		c.Ref = gateway.Ref{}
 		n.Deliveries = append(n.Deliveries, &c)
 	}
+	if len(n.Heard) == 0 {
+		n.Heard = nil
+	}
 	if len(n.Profile) == 0 {
 		n.Profile = nil
 	}
@@ -183,7 +187,7 @@ func plain(m *gateway.Mailbox) *gateway.Mailbox {
 
 func show(m *gateway.Mailbox) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "rev %d, %q in %q, zone %q, profile %q, %d sends:", m.Rev, m.Address, m.Audience, m.Zone, m.Profile, m.Gates.Len())
+	fmt.Fprintf(&b, "rev %d, %q in %q, zone %q, profile %q, heard %q, wishes %v, %d sends:", m.Rev, m.Address, m.Audience, m.Zone, m.Profile, m.Heard, m.Wishes, m.Gates.Len())
 	for _, d := range m.Deliveries {
 		fmt.Fprintf(&b, " [%s rev %d %s paused %v]", d.ID, d.Rev, d.State, d.Paused)
 	}

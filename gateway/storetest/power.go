@@ -46,6 +46,17 @@ func testEntries(t *testing.T, open Open) {
 		end(s)
 		s = open(t, dir)
 	}
+	commit(t, s, &gateway.Change{Forget: []string{addressOf(1)}, Entries: []suppression.Entry{entry(2, suppression.HardBounce, "550")}})
+	for range 2 {
+		if got, err := s.(gateway.Entries).Entries(ctx, addressOf(1)); err != nil || len(got) > 0 {
+			t.Errorf("a forgotten address has %v, %v", got, err)
+		}
+		if got, err := s.(gateway.Entries).Entries(ctx, addressOf(2)); err != nil || len(got) != 2 {
+			t.Errorf("another address has %v, %v", got, err)
+		}
+		end(s)
+		s = open(t, dir)
+	}
 }
 
 func testSettings(t *testing.T, open Open) {

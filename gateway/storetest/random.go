@@ -242,7 +242,8 @@ func (x *trial) head(rng *rand.Rand, m *gateway.Mailbox) *gateway.Mailbox {
 	if rng.IntN(3) == 0 {
 		return &gateway.Mailbox{} // nothing to remember any more
 	}
-	h := &gateway.Mailbox{Zone: "Europe/Oslo", Profile: fmt.Append(nil, rng.IntN(1000)), Gates: m.Gates}
+	h := &gateway.Mailbox{Zone: "Europe/Oslo", Profile: fmt.Append(nil, rng.IntN(1000)), Gates: m.Gates,
+		Heard: fmt.Append(nil, rng.IntN(100)), Wishes: gateway.Wishes{PerWeek: uint8(rng.IntN(3))}}
 	h.Gates.Count(scheduler.Send{At: began.Add(time.Duration(rng.IntN(1e6)) * time.Second), Bulk: true})
 	return h
 }

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"tidepost/scheduler"
+	"tidepost/suppression"
+	"tidepost/suppression/address"
+)
+
+// settingErasure holds the key of the hashes that erased addresses leave. It is made
+// with the first of them; without it nobody can tell whose they are.
+const settingErasure = "erasure"
+
+// Erased tells what became of an address.
+type Erased struct {
+	Mailboxes int // audiences that knew it
+	Dropped   int // deliveries that waited
+	Sending   int // deliveries that were on the wire, and settle as usual
+	Entries   int // suppressions kept under a keyed hash
+}
+
+// Erase forgets a person: what waits is dropped, what was learned goes, and of the
+// suppressions only a keyed hash stays, so that they still stop mail. What the logs
+// hold goes with their retention.
+func (g *Gateway) Erase(ctx context.Context, m address.Mailbox, actor string) (Erased, error) {
+	var done Erased
+	if err := g.hashEntries(ctx, m, &done, actor); err != nil {
+		return done, err
+	}
+	for _, audience := range g.audiences() {
+		k := MailboxKey(audience, m)
+		box, err := g.Store.Mailbox(ctx, k)
+		if err != nil {
+			return done, err
+		}
+		if box.Rev == 0 && len(box.Deliveries) == 0 {
+			continue
+		}
+		err = g.perform(ctx, k, func(t *turn) {
+			t.durable()
+			t.erase(actor, &done)
+		})
+		if err != nil {
+			return done, err
+		}
+		done.Mailboxes++
+	}
+	return done, nil
+}
+
+// audiences are all that tenants share or are.
+func (g *Gateway) audiences() []string {
+	seen := map[string]bool{}
+	var all []string
+	add := func(tenant string) {
+		if a := g.audience(tenant); !seen[a] {
+			seen[a] = true
+			all = append(all, a)
+		}
+	}
+	if g.Tenants != nil {
+		for _, name := range g.Tenants() {
+			add(name)
+		}
+	}
+	if b, ok := g.Store.(Browser); ok {
+		_, tenants := b.Totals()
+		for name := range tenants {
+			add(name)
+		}
+	}
+	return all
+}
+
+// erase empties a mailbox but for what is on the wire.
+func (t *turn) erase(actor string, done *Erased) {
+	for _, d := range t.box.Deliveries {
+		switch {
+		case d.State == Sending:
+			done.Sending++
+		case t.g.telling.has(d.ID):
+		case d.State == Waiting || d.State == Captured:
+			t.settleDrop(d.Next(), Event{Kind: EventDropped, Reason: "erased", Actor: actor})
+			done.Dropped++
+		}
+	}
+	box := t.head()
+	box.Zone, box.Profile, box.Heard, box.Wishes, box.Gates = "", nil, nil, Wishes{}, scheduler.Gates{}
+	t.known = nil
+	if len(box.Deliveries) == 0 {
+		t.change.Forget = []string{box.Address}
+		box.Address = ""
+	}
+	t.change.Events = append(t.change.Events, Event{Kind: EventErased, At: t.now, Name: t.g.eventName(), Actor: actor,
+		Detail: `{"mailbox":"` + box.Key.String() + `"}`})
+}
+
+// hashEntries puts the suppressions of an address under its hash.
+func (g *Gateway) hashEntries(ctx context.Context, m address.Mailbox, done *Erased, actor string) error {
+	list, ok := g.Store.(Entries)
+	if !ok {
+		return nil
+	}
+	entries, err := list.Entries(ctx, m.String())
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	if err := g.makeErasureKey(ctx); err != nil {
+		return err
+	}
+	now, hash := g.now(), g.erasedName(m.String())
+	var kept []suppression.Entry
+	for _, e := range entries {
+		if e.Live(now) {
+			e.Address, e.Evidence, e.Note = hash, "", ""
+			kept = append(kept, e)
+		}
+	}
+	done.Entries = len(kept)
+	return g.perform(ctx, MailboxKey("", m), func(t *turn) {
+		t.durable()
+		t.change.Entries, t.change.Forget = kept, []string{m.String()}
+		t.change.Events = append(t.change.Events, Event{Kind: EventEntry, At: t.now, Name: g.eventName(), Reason: "erased", Actor: actor})
+	})
+}
+
+// makeErasureKey makes the key of the hashes where there is none yet.
+func (g *Gateway) makeErasureKey(ctx context.Context) error {
+	if g.erasure.Load() != nil {
+		return nil
+	}
+	g.settings.changing.Lock()
+	defer g.settings.changing.Unlock()
+	if g.erasure.Load() != nil {
+		return nil
+	}
+	key := make([]byte, 32)
+	rand.Read(key) // never fails (crypto/rand)
+	value, err := json.Marshal(hex.EncodeToString(key))
+	if err != nil {
+		return err
+	}
+	if err := g.Store.Commit(ctx, &Change{Settings: []Setting{{Name: settingErasure, Value: value}}}); err != nil {
+		return err
+	}
+	g.erasure.Store(&key)
+	return nil
+}
+
+func (g *Gateway) loadErasureKey(value []byte) {
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return
+	}
+	if key, err := hex.DecodeString(text); err == nil {
+		g.erasure.Store(&key)
+	}
+}
+
+// erasedName is what an erased address's suppressions are kept under.
+func (g *Gateway) erasedName(canonical string) string {
+	h := hmac.New(sha256.New, *g.erasure.Load())
+	h.Write([]byte(canonical))
+	return "erased:" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// entriesOf is the suppression list of an address, with what was kept of it when it
+// was erased.
+func (g *Gateway) entriesOf(ctx context.Context, canonical string) ([]suppression.Entry, error) {
+	list, ok := g.Store.(Entries)
+	if !ok || canonical == "" {
+		return nil, nil
+	}
+	entries, err := list.Entries(ctx, canonical)
+	if err != nil || g.erasure.Load() == nil {
+		return entries, err
+	}
+	kept, err := list.Entries(ctx, g.erasedName(canonical))
+	return append(slices.Clip(entries), kept...), err
+}
