@@ -83,7 +83,7 @@ func (l *lane) read(msgs []*nats.Msg) ([]entry, error) {
 }
 
 func (l *lane) parse(e *entry) {
-	if e.seq == l.stuck && l.tries >= hopeless {
+	if l.hopeless(e.seq) {
 		e.wrong = &gateway.SignalError{Field: "signal", Problem: "could not be applied, again and again", Remedy: "look into the gateway's log"}
 		return
 	}
@@ -183,7 +183,7 @@ func (l *lane) failed(ctx context.Context, e *entry) error {
 	if e.seq != l.stuck {
 		l.stuck, l.tries = e.seq, 0
 	}
-	if l.tries++; l.tries >= hopeless {
+	if l.tries++; l.hopeless(e.seq) {
 		l.of.log().Error("a signal cannot be applied and is rejected", "subject", e.msg.Subject, "sequence", e.seq, "error", e.err)
 	}
 	return fmt.Errorf("applying a signal: %w", e.err)

@@ -1,8 +1,9 @@
 // Package bus carries what happens in Tidepost to NATS: it runs the embedded
-// server, keeps the connection to it or to one elsewhere, and relays the
-// journal's events into the stream TIDEPOST_EVENTS.
+// server, keeps the connection to it or to one elsewhere, relays the journal's
+// events into the stream TIDEPOST_EVENTS, and brings the signals of the stream
+// TIDEPOST_SIGNALS to the gateway.
 //
-// What can go wrong, and what happens then:
+// What can go wrong with events, and what happens then:
 //
 //   - NATS is away, refuses us, is slow or full. The relay waits and asks again,
 //     every 15 s at the latest and at once after a reconnection. The journal is
@@ -35,5 +36,24 @@
 // way would be faster and would not keep that: when the first is refused, the
 // second is stored before it.
 //
-// The stream's messages are described by EventSchema.
+// What can go wrong with signals:
+//
+//   - The process dies between applying a signal and saving the cursor, or between
+//     saving and acknowledging. The signal is delivered again, and its mailbox
+//     knows its place. A mailbox keeps the last place only, so nothing may ever be
+//     delivered before what stands before it: a consumer that has anything under
+//     way to nobody is made anew at the cursor, and a gap in its count ends the
+//     session.
+//   - A signal is malformed. It is told on tidepost.signal.rejected, before the
+//     cursor passes it, and holds up nothing. What the gateway cannot apply
+//     although it can store is rejected too, after some tries; while it can store
+//     nothing all wait.
+//   - The stream is another than the cursor's. It is read from its beginning under
+//     a new epoch, which the mailboxes keep beside the place.
+//   - The stream ends before the cursor: it has lost messages. The lane stands,
+//     across restarts, until a person accepts that (Signals.Resume).
+//   - A million signals of evidence wait. They are applied at Signals.Rate, gulpSize
+//     at a time, each time only when no opt-out waits.
+//
+// The streams' messages are described by EventSchema and SignalSchema.
 package bus

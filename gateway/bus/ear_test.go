@@ -32,7 +32,8 @@ type ear struct {
 func newEar() *ear { return &ear{boxes: map[string]gateway.Place{}} }
 
 func (e *ear) Hear(s gateway.Signal, done func(news bool, err error)) {
-	done(e.hear(s))
+	news, err := e.hear(s)
+	go done(news, err) // in any order
 }
 
 func (e *ear) hear(s gateway.Signal) (bool, error) {

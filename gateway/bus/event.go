@@ -62,7 +62,7 @@ var known = map[gateway.EventKind]bool{
 	gateway.EventTooLate: true, gateway.EventOpened: true, gateway.EventClicked: true, gateway.EventViewed: true,
 	gateway.EventConverted: true, gateway.EventReplied: true, gateway.EventActive: true, gateway.EventUnsubscribed: true,
 	gateway.EventComplained: true, gateway.EventAttributes: true, gateway.EventBounceTold: true,
-	gateway.EventConsent: true, gateway.EventErased: true,
+	gateway.EventConsent: true, gateway.EventErased: true, gateway.EventRules: true,
 }
 
 // encode makes the message that tells of an event.

@@ -16,7 +16,11 @@ const (
 	gulpBytes = 8 << 20                // of messages that wait in memory
 	ackWait   = 10 * time.Minute       // a lane that waits longer begins anew at its cursor
 	saveEvery = 100 * time.Millisecond // evidence; what is permission is saved at once
-	hopeless  = 6                      // tries of one signal while the gateway can store others
+
+	// Tries of one signal while the gateway can store others: some seconds of
+	// evidence, some minutes of permission, where mail waits rather than go wrong.
+	triesOfEvidence   = 6
+	triesOfPermission = 20
 )
 
 // lane is one consumer and the goroutine that empties it.
@@ -174,6 +178,15 @@ func (l *lane) drained(is bool) {
 	if l.lane == gateway.LanePermission {
 		l.of.drain.set(is)
 	}
+}
+
+// hopeless reports whether a signal was tried often enough.
+func (l *lane) hopeless(seq uint64) bool {
+	most := triesOfEvidence
+	if l.lane == gateway.LanePermission {
+		most = triesOfPermission
+	}
+	return seq == l.stuck && l.tries >= most
 }
 
 func (l *lane) tooLarge(_ *nats.Msg, err error) { l.unrecorded(1, err) }

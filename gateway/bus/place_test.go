@@ -107,77 +107,75 @@ func TestStreamBehindItsCursor(t *testing.T) {
 	}
 }
 
+// damages are what may happen to a consumer.
+var damages = []func(context.Context, jetstream.JetStream, string) error{
+	func(ctx context.Context, js jetstream.JetStream, name string) error {
+		return js.DeleteConsumer(ctx, SignalStream, name)
+	},
+	func(ctx context.Context, js jetstream.JetStream, name string) error { // something is delivered to nobody
+		_, err := stolen(ctx, js, name)
+		return err
+	},
+	func(ctx context.Context, js jetstream.JetStream, name string) error { // and acknowledged
+		m, err := stolen(ctx, js, name)
+		if err != nil {
+			return err
+		}
+		return m.DoubleAck(ctx)
+	},
+	func(ctx context.Context, js jetstream.JetStream, name string) error {
+		c, err := js.Consumer(ctx, SignalStream, name)
+		if err != nil {
+			return err
+		}
+		other := c.CachedInfo().Config
+		other.FilterSubjects = []string{"tidepost.signal.viewed"}
+		_, err = js.UpdateConsumer(ctx, SignalStream, other)
+		return err
+	},
+}
+
+func stolen(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Msg, error) {
+	c, err := js.Consumer(ctx, SignalStream, name)
+	if err != nil {
+		return nil, err
+	}
+	return c.Next()
+}
+
 // Consumers that are gone, were read from by something else, or have another
 // filter than ours are made anew at the cursor.
 func TestConsumersAreMended(t *testing.T) {
 	r := newRig(t, nil)
 	r.signalStream()
+	js := r.js()
 	e := newEar()
 	total := 0
-	more := func() {
-		r.publish(append(signals("opened", total, total+15), signals("bounced", total+15, total+20)...)...)
-		total += 20
-	}
-	s, stop := r.listen(e, nil)
-	more()
-	eventually(t, "all are applied", func() bool { return e.count() == total })
-	stop()
-	js := r.js()
-	for i, damage := range []func(name string) error{
-		func(name string) error { return js.DeleteConsumer(t.Context(), SignalStream, name) },
-		func(name string) error { // what was delivered to nobody
-			c, err := js.Consumer(t.Context(), SignalStream, name)
-			if err != nil {
-				return err
-			}
-			_, err = c.Next()
-			return err
-		},
-		func(name string) error { // and acknowledged
-			c, err := js.Consumer(t.Context(), SignalStream, name)
-			if err != nil {
-				return err
-			}
-			m, err := c.Next()
-			if err != nil {
-				return err
-			}
-			return m.DoubleAck(t.Context())
-		},
-		func(name string) error {
-			c, err := js.Consumer(t.Context(), SignalStream, name)
-			if err != nil {
-				return err
-			}
-			was := c.CachedInfo().Config
-			was.FilterSubjects = []string{"tidepost.signal.viewed"}
-			_, err = js.UpdateConsumer(t.Context(), SignalStream, was)
-			return err
-		},
-	} {
-		for _, running := range []bool{false, true} {
-			if running {
-				s, stop = r.listen(e, nil)
-				eventually(t, "it runs", func() bool {
-					_, err := js.Consumer(t.Context(), SignalStream, PermissionConsumer)
-					_, err2 := js.Consumer(t.Context(), SignalStream, EvidenceConsumer)
-					return err == nil && err2 == nil && s.Lag().Evidence.Err == "" && e.count() == total
-				})
-			} else {
-				more()
-			}
+	for i, damage := range damages {
+		spoil := func() {
 			for _, name := range []string{PermissionConsumer, EvidenceConsumer} {
-				if running && i > 0 {
-					continue // nothing is there to read, and another filter is noticed at the next connection
-				}
-				if err := damage(name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				if err := damage(t.Context(), js, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 					t.Fatalf("%d: %v", i, err)
 				}
 			}
-			if running {
-				more()
-			} else {
-				s, stop = r.listen(e, nil)
+		}
+		for _, running := range []bool{true, false} {
+			s, stop := r.listen(e, nil)
+			eventually(t, "it runs", func() bool {
+				_, err := js.Consumer(t.Context(), SignalStream, EvidenceConsumer)
+				return err == nil && s.Lag().Evidence.Err == ""
+			})
+			if running && i == 0 { // nothing is there to steal, and another filter is noticed at the next connection
+				spoil()
+			}
+			if !running {
+				stop()
+			}
+			r.publish(append(signals("opened", total, total+15), signals("bounced", total+15, total+20)...)...)
+			total += 20
+			if !running {
+				spoil()
+				_, stop = r.listen(e, nil)
 			}
 			eventually(t, "all are applied", func() bool { return e.count() == total })
 			stop()
@@ -219,20 +217,21 @@ func TestSignalsFromARemoteServer(t *testing.T) {
 	e.once(t, 1500)
 }
 
-// Tenants with NATS accounts of their own, as `tidepost help nats` shows it.
-func TestAccounts(t *testing.T) {
+// accounts runs the server that `tidepost help nats` shows.
+func accounts(t *testing.T) *server.Server {
+	t.Helper()
 	text, err := os.ReadFile("../../cmd/tidepost/docs/nats.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, conf, _ := strings.Cut(string(text), "    # nats.conf\n")
 	conf, _, _ = strings.Cut(conf, "\n\n")
-	file := t.TempDir() + "/nats.conf"
 	conf = strings.ReplaceAll(conf, "/var/lib/nats", t.TempDir())
+	file := t.TempDir() + "/nats.conf"
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := remote(t, server.RANDOM_PORT, func(o *server.Options) {
+	return remote(t, server.RANDOM_PORT, func(o *server.Options) {
 		c, err := server.ProcessConfigFile(file)
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, conf)
@@ -240,6 +239,11 @@ func TestAccounts(t *testing.T) {
 		c.Host, c.Port, c.NoSigs, c.NoLog = o.Host, o.Port, true, true
 		*o = *c
 	})
+}
+
+// Tenants with NATS accounts of their own, as the manual shows it.
+func TestAccounts(t *testing.T) {
+	s := accounts(t)
 	at := func(user string) string { return strings.Replace(s.ClientURL(), "://", "://"+user+":secret@", 1) }
 	r := &rig{t: t, conn: newConn(t, Options{URL: at("tidepost")})}
 	r.signalStream()

@@ -110,6 +110,10 @@ func (p *puller) gulp(ctx context.Context, due <-chan time.Time) (msgs []*nats.M
 // silent is for a request that nothing is heard of. One that ended without a word
 // is made again.
 func (p *puller) silent() error {
+	if len(p.in) > 0 { // nobody listened
+		p.beat.Reset(2 * heartbeat)
+		return nil
+	}
 	if p.missed++; p.missed > 1 {
 		return fmt.Errorf("fetching signals: no heartbeat: %w", nats.ErrTimeout)
 	}

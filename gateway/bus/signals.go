@@ -133,7 +133,7 @@ type gate struct {
 	open chan struct{} // guarded by mu; closed while the gate is open; nil: never asked for
 }
 
-func (g *gate) lockedChan() chan struct{} {
+func (g *gate) chanLocked() chan struct{} {
 	if g.open == nil {
 		g.open = make(chan struct{})
 	}
@@ -144,7 +144,7 @@ func (g *gate) lockedChan() chan struct{} {
 func (g *gate) set(open bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c := g.lockedChan()
+	c := g.chanLocked()
 	select {
 	case <-c:
 		if !open {
@@ -160,7 +160,7 @@ func (g *gate) set(open bool) {
 // wait returns when the gate is open, or with ctx.
 func (g *gate) wait(ctx context.Context) error {
 	g.mu.Lock()
-	c := g.lockedChan()
+	c := g.chanLocked()
 	g.mu.Unlock()
 	select {
 	case <-c:

@@ -65,7 +65,10 @@ func (c *Composer) edit(out *outgoing, s *gateway.Stored, d *gateway.Delivery, m
 	h := survey(w.in, c.Hostname)
 	signers := c.signersFor(h.from)
 	h.decide(w.in, signers)
-	m := c.marker(s, d, marks, &h)
+	var m *marker
+	if c.Links != nil && isMarked(marks) {
+		m = c.marker(s, d, marks, &h)
+	}
 	w.out = appendReceived(w.out[:0], s.Message, c.Hostname)
 	w.out = c.appendMissing(w.out, s.Message, &h)
 	if m != nil {
@@ -76,7 +79,7 @@ func (c *Composer) edit(out *outgoing, s *gateway.Stored, d *gateway.Delivery, m
 	if m == nil {
 		return signers, nil
 	}
-	reason, err := m.rewrite(out, w.in[:h.size])
+	reason, err := m.rewrite(out, &h)
 	if reason != "" {
 		c.untouched(reason)
 	}

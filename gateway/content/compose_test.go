@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -131,7 +132,10 @@ func TestComposeStreams(t *testing.T) {
 
 type zeros struct{}
 
-func (zeros) ReadAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (zeros) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
+}
 
 // joined is two readers, one behind the other.
 type joined struct {
@@ -249,6 +253,9 @@ func FuzzCompose(f *testing.F) {
 	f.Add(newsletter())
 	f.Add("X-Tidepost-Class: a\r\n b\r\nSubject: c\r\n\r\nX-Tidepost-Class: d\r\n")
 	f.Add(" x\nX-Tidepost-\xff: y\n\n")
+	f.Add(headed("Content-Type: text/html", "Content-Transfer-Encoding: base64") + based(link))
+	f.Add("Content-Transfer-Encoding: quoted-printable\r\n" + html78 + quoted(link+"--b\r\n</body>"))
+	f.Add(mixed("mixed", "b", "\r\ntext", mixed("alternative", "c", "Content-Transfer-Encoding: quoted-printable\r\n"+html78+link, html78+link)))
 	f.Fuzz(func(t *testing.T, content string) {
 		lower := strings.ToLower(content)
 		if strings.Contains(lower, "x-mailgun") || strings.Contains(lower, "x-schedule") || strings.Contains(lower, "authentication-results") {
@@ -258,6 +265,7 @@ func FuzzCompose(f *testing.F) {
 		if want == "" && content != "" {
 			return
 		}
+		checkMarkedMail(t, content)
 		c, s := &Composer{Hostname: "gw"}, stored(t, content)
 		got := compose(t, c, s)
 		if !strings.HasSuffix(got, want) {
@@ -271,6 +279,44 @@ func FuzzCompose(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkMarkedMail marks a mail and holds it against what came: it has the same
+// parts, one List-Unsubscribe, and the same body where it is said to be untouched.
+func checkMarkedMail(t *testing.T, content string) {
+	t.Helper()
+	var reasons []string
+	s := stored(t, content)
+	left := mark(t, marking(t, &reasons), s, allMarks)
+	kind, found, count := shape(t, content)
+	leftKind, leftFound, leftCount := shape(t, left)
+	if kind != leftKind || found != leftFound || count != leftCount {
+		t.Fatalf("%q has %d parts, of them %d HTML; it leaves as %q with %d and %d", content, count, found, left, leftCount, leftFound)
+	}
+	if len(reasons) > 1 || len(reasons) == 1 && !strings.HasSuffix(left, content[s.Message.Header:]) {
+		t.Fatalf("%q is untouched for %q and leaves as %q", content, reasons, left)
+	}
+	marked := len(reasons) == 0 || reasons[0] != UntouchedSigned && reasons[0] != UntouchedHeader
+	if _, at := readListUnsubscribe([]byte(left)); marked && len(at) != 2 {
+		t.Fatalf("%q leaves with %d fields of List-Unsubscribe: %q", content, len(at), left)
+	}
+}
+
+// shape tells how a mail looks to our own walk.
+func shape(t *testing.T, content string) (kind entityKind, found, count int) {
+	t.Helper()
+	s := scanner{b: []byte(content)}
+	for _, ok := s.next(); ok; _, ok = s.next() {
+	}
+	e := readEntity([]byte(content[:s.pos]))
+	if e.kind != compound {
+		return e.kind, 0, 0
+	}
+	var k walk
+	if err := k.run(bufio.NewReaderSize(strings.NewReader(content[s.pos:]), walkBuffer), e, int64(s.pos)); err != nil {
+		t.Fatal(err)
+	}
+	return e.kind, len(k.found), k.count
 }
 
 func FuzzHeaderScan(f *testing.F) {

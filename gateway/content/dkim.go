@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"runtime"
 	"strconv"
 	"strings"
@@ -224,15 +223,11 @@ const hashPiece = 32 << 10
 func (o *outgoing) hashRun(c *bodyCanon, from, to int64) error {
 	for at := from; at < to; {
 		b := o.w.body[:min(hashPiece, to-at)]
-		n, err := o.src.ReadAt(b, at)
-		if n < len(b) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
+		if err := o.readRun(b, at); err != nil {
 			return err
 		}
 		c.write(b)
-		at += int64(n)
+		at += int64(len(b))
 	}
 	return nil
 }

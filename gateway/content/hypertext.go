@@ -199,7 +199,7 @@ func (p *page) appendMarked(dst []byte, addresses []string) []byte {
 		dst = append(append(append(dst, e.quote...), address...), e.quote...)
 		column += n
 		if broken {
-			dst, column = append(dst, "\r\n"...), 0
+			dst, column = append(dst, "\r\n "...), 1 // the space: two dashes may follow, and be taken for a boundary
 		}
 	}
 	return append(dst, p.text[at:]...)

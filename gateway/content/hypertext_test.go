@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"tidepost/gateway"
+	"tidepost/gateway/token"
 )
 
 // marked returns HTML as it leaves, with our links revealed.
@@ -107,10 +108,49 @@ func TestLongLines(t *testing.T) {
 		}
 	}
 	_, body, _ := strings.Cut(left, "\r\n\r\n")
-	if got := strings.ReplaceAll(reveal(t, body), "\r\n", ""); strings.Count(got, "/2 https://") != 10 {
+	if got := reveal(t, body); strings.Count(got, "/2 https://") != 10 {
 		t.Errorf("of ten links\n%s", got)
 	}
 	if !strings.Contains(body, "href=\r\n\"https://t.example/c/") {
 		t.Errorf("no line is broken in\n%s", body)
 	}
+}
+
+// A break that a long line needs makes no boundary of what follows it.
+func TestBreaksMakeNoBoundary(t *testing.T) {
+	in := mixed("mixed", "b", html78+strings.Repeat("x", 990)+`<a href="https://x.test/"--b`+"\r\n>")
+	want := strings.Replace(in, `"https://x.test/"`, "\r\n\"[1/1 https://x.test/]\"\r\n ", 1)
+	s := stored(t, strings.TrimSuffix(headed(), "\r\n")+in)
+	if got := reveal(t, withoutReceived(t, mark(t, marking(t, nil), s, linkMarks), s)); !strings.HasSuffix(got, want) {
+		t.Errorf("\n%s\nwant\n%s", got, want)
+	}
+}
+
+// pageMarked is a page as it leaves, for checks that run often.
+func pageMarked(keys *token.Keys, e encoding, in string, marks gateway.Marks) string {
+	m := &marker{Marks: marks, url: linkURL, keys: keys, accepted: noon}
+	p := page{entity: entity{kind: hypertext, encoding: e, utf8: true}, text: []byte(in)}
+	m.scan(&p, true)
+	return string(p.appendMarked(nil, m.addresses()))
+}
+
+// Of any bytes only the links change, each into one that leads where it led, and
+// the block can be cut out again.
+func FuzzRewriteHTML(f *testing.F) {
+	f.Add(`<p>a<a class=x href="https://x.test/?a=1&amp;b">x</a><!-- <a href=http://c.test> --></body></html>`)
+	f.Add("<A\r\nHREF\n=\n' http://x.test/ '/><area href=http://y.test/><a href=http://y.test/ href=http://z.test>")
+	f.Add("<script><a href=http://x.test></script><![CDATA[<a href='http://x.test'>]]><a ='x' href=http://x.test/\xff")
+	f.Add("<a href=\"http://" + strings.Repeat("x", 900) + "\"--b><a href=http://x.test/>" + strings.Repeat("y", 990))
+	keys := linkKeys(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		for _, e := range []encoding{identity, quotedPrintable} {
+			checkMarked(t, keys, in, pageMarked(keys, e, in, linkMarks))
+		}
+		left := pageMarked(keys, identity, in, gateway.Marks{Pixel: true, Hidden: true})
+		before, rest, ok := strings.Cut(left, `<img src="`+linkURL+"/o/")
+		_, after, ok2 := strings.Cut(rest, `rel="nofollow"></a>`+"\r\n")
+		if !ok || !ok2 || before+after != in && strings.TrimSuffix(before, "\r\n")+after != in {
+			t.Fatalf("%q leaves as %q", in, left)
+		}
+	})
 }

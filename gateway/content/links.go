@@ -49,11 +49,11 @@ type marker struct {
 	anchors int            // links that are rewritten, repeated ones too
 }
 
+// isMarked reports whether anything is to be put in.
+func isMarked(m gateway.Marks) bool { return m.Pixel || m.Links || m.Hidden || m.Unsubscribe }
+
 // marker returns what puts marks into a mail; nil: nothing is put in.
 func (c *Composer) marker(s *gateway.Stored, d *gateway.Delivery, marks gateway.Marks, h *headerSurvey) *marker {
-	if !marks.Pixel && !marks.Links && !marks.Hidden && !marks.Unsubscribe || c.Links == nil {
-		return nil
-	}
 	var keys *token.Keys
 	if c.Links.Keys != nil {
 		keys = c.Links.Keys()

@@ -14,11 +14,10 @@ type workspace struct {
 	body   []byte  // a piece of the body, for hashing
 
 	// Of mail that is marked alone.
-	lines  *bufio.Reader // walks over the body
-	raw    []byte        // a part of it as it is stored
-	html   []byte        // the HTML parts, decoded
-	edited []byte        // one of them, marked
-	made   []byte        // all of them, encoded again
+	lines *bufio.Reader // walks over the body
+	raw   []byte        // an encoded part as it is stored, later as it is marked
+	html  []byte        // the HTML parts, decoded
+	made  []byte        // the ones that changed, encoded again
 }
 
 // maxKept is how many bytes of a buffer are kept for the next message.
@@ -28,10 +27,8 @@ var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
 // give gives the memory back, but for what an unusual message made large.
 func (w *workspace) give() {
-	for _, b := range []*[]byte{&w.raw, &w.html, &w.edited, &w.made} {
-		if cap(*b) > maxKept {
-			*b = nil
-		}
+	if max(cap(w.raw), cap(w.html), cap(w.made)) > maxKept {
+		w.raw, w.html, w.made = nil, nil, nil
 	}
 	workspaces.Put(w)
 }
@@ -113,7 +110,7 @@ func (o *outgoing) source(p []byte) (int, error) {
 func (o *outgoing) Close() error {
 	if o.w != nil {
 		o.w.give()
-		o.w, o.sigs, o.segment, o.more = nil, nil, segment{}, nil
+		o.w = nil
 	}
 	return nil
 }

@@ -11,11 +11,14 @@ import (
 // rewrite puts marks into the HTML parts of a mail. What leaves then is the mail
 // in segments: the stored bytes as they are, and each changed part in place of
 // the one that came. The reason says why nothing was changed.
-func (m *marker) rewrite(out *outgoing, header []byte) (reason string, err error) {
+func (m *marker) rewrite(out *outgoing, h *headerSurvey) (reason string, err error) {
 	if !m.Pixel && !m.Links && !m.Hidden {
 		return "", nil
 	}
-	parts, reason, err := findHTML(out, header)
+	if !h.ended {
+		return UntouchedPlain, nil // it is all header
+	}
+	parts, reason, err := findHTML(out, out.w.in[:h.size])
 	if err != nil || reason != "" {
 		return reason, err
 	}
@@ -83,20 +86,10 @@ func (o *outgoing) decode(parts []page) (reason string, err error) {
 	w.html = slices.Grow(w.html[:0], int(stored))
 	for i := range parts {
 		p := &parts[i]
-		n := int(p.end - p.start)
-		w.raw = slices.Grow(w.raw[:0], n)[:n]
-		if got, err := o.src.ReadAt(w.raw, p.start); got < n {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return "", fmt.Errorf("reading the body: %w", err)
-		}
-		if p.encoding == base64Encoding {
-			p.end -= int64(eolOf(w.raw)) // the last line end is none of the code: it stays
-		}
 		from := len(w.html)
-		ok := false
-		if w.html, ok = p.encoding.appendDecoded(w.html, w.raw); !ok {
+		if ok, err := o.decodePage(p); err != nil {
+			return "", fmt.Errorf("reading the body: %w", err)
+		} else if !ok {
 			return UntouchedEncoding, nil
 		}
 		p.text = w.html[from:len(w.html):len(w.html)]
@@ -110,6 +103,37 @@ func (o *outgoing) decode(parts []page) (reason string, err error) {
 	return "", nil
 }
 
+// decodePage appends a page to w.html; ok is false where its encoding is broken.
+func (o *outgoing) decodePage(p *page) (ok bool, err error) {
+	w, n := o.w, int(p.end-p.start)
+	if p.encoding == identity {
+		from := len(w.html)
+		w.html = w.html[:from+n]
+		return true, o.readRun(w.html[from:], p.start)
+	}
+	w.raw = slices.Grow(w.raw[:0], n)[:n]
+	if err := o.readRun(w.raw, p.start); err != nil {
+		return false, err
+	}
+	if p.encoding == base64Encoding {
+		p.end -= int64(eolOf(w.raw)) // the last line end is none of the code: it stays
+	}
+	w.html, ok = p.encoding.appendDecoded(w.html, w.raw)
+	return ok, nil
+}
+
+// readRun fills p from the stored message.
+func (o *outgoing) readRun(p []byte, at int64) error {
+	n, err := o.src.ReadAt(p, at)
+	switch {
+	case n == len(p):
+		return nil
+	case err == nil || err == io.EOF:
+		return io.ErrUnexpectedEOF // shorter than stored
+	}
+	return err
+}
+
 // splice replaces the parts that have edits.
 func (o *outgoing) splice(parts []page, addresses []string) {
 	w, end := o.w, o.to
@@ -121,9 +145,13 @@ func (o *outgoing) splice(parts []page, addresses []string) {
 		if len(p.edits) == 0 {
 			continue
 		}
-		w.edited = p.appendMarked(w.edited[:0], addresses)
 		from := len(w.made)
-		w.made = p.encoding.appendEncoded(w.made, w.edited)
+		if p.encoding == identity {
+			w.made = p.appendMarked(w.made, addresses)
+		} else {
+			w.raw = p.appendMarked(w.raw[:0], addresses)
+			w.made = p.encoding.appendEncoded(w.made, w.raw)
+		}
 		last.to = p.start
 		o.more = append(o.more, segment{text: w.made[from:len(w.made):len(w.made)], from: p.end, to: end})
 		last = &o.more[len(o.more)-1]

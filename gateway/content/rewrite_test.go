@@ -1,7 +1,6 @@
 package content
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -164,7 +163,6 @@ func TestLargeMailIsMarked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer body.Close()
-	t.Log(n.total, size)
 	if passes := n.total / size; passes != 2 || n.largest > 64<<10 {
 		t.Errorf("Compose read the mail %d times, at most %d bytes at once; want once to find its parts and once to sign it", passes, n.largest)
 	}
@@ -268,17 +266,8 @@ func TestRandomPages(t *testing.T) {
 				}
 			}
 		}
-		if got := checkMarked(t, keys, in, pageMarked(in, linkMarks)); got != want {
+		if got := checkMarked(t, keys, in, pageMarked(keys, quotedPrintable, in, linkMarks)); got != want {
 			t.Fatalf("%d links are rewritten, want %d:\n%s", got, want, in)
 		}
 	})
-}
-
-// pageMarked is a page as it leaves, for checks that run often.
-func pageMarked(in string, marks gateway.Marks) string {
-	keys, _ := token.NewKeys(bytes.Repeat([]byte{'k'}, 32))
-	m := &marker{Marks: marks, url: linkURL, keys: keys, accepted: noon}
-	p := page{entity: entity{kind: hypertext, encoding: quotedPrintable, utf8: true}, text: []byte(in)}
-	m.scan(&p, true)
-	return string(p.appendMarked(nil, m.addresses()))
 }

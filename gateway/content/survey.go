@@ -8,7 +8,8 @@ import (
 
 // headerSurvey is what one pass over a stored header finds before it is edited.
 type headerSurvey struct {
-	size      int // of the header with the empty line
+	size      int  // of the header with the empty line
+	ended     bool // the empty line is there
 	cuts      []span
 	from      []byte // value of the From field
 	date      bool
@@ -45,7 +46,7 @@ func survey(header []byte, hostname string) headerSurvey {
 			h.add(f, span{start, s.pos}, hostname)
 		}
 	}
-	h.size = s.pos
+	h.size, h.ended = s.pos, s.ended
 	return h
 }
 

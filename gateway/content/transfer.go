@@ -18,11 +18,10 @@ func (e encoding) appendDecoded(dst, raw []byte) ([]byte, bool) {
 	case base64Encoding:
 		return appendUnbased(dst, raw)
 	}
-	return append(dst, raw...), true
+	return append(dst, raw...), e == identity
 }
 
-// appendEncoded appends a part encoded again. It may use what is behind the end
-// of text.
+// appendEncoded appends a part encoded again.
 func (e encoding) appendEncoded(dst, text []byte) []byte {
 	switch e {
 	case quotedPrintable:
@@ -41,6 +40,9 @@ func appendUnquoted(dst, raw []byte) ([]byte, bool) {
 		raw = raw[end:]
 		eol := line[len(line)-eolOf(line):]
 		line = bytes.TrimRight(line[:len(line)-len(eol)], " \t") // added on the way (rule 3)
+		if bytes.IndexByte(line, '\r') >= 0 {
+			return dst, false
+		}
 		if n := len(line); n > 0 && line[n-1] == '=' {
 			line, eol = line[:n-1], nil // a soft line break (rule 5)
 		}
@@ -77,7 +79,8 @@ func unhex(c byte) int {
 }
 
 // appendQuoted encodes quoted-printable. CRLF ends a line; a CR or LF alone is
-// encoded, so that it comes out as it went in.
+// encoded, so that it comes out as it went in. A line never begins with a dash:
+// folding anew must not make a boundary.
 func appendQuoted(dst, text []byte) []byte {
 	const hex = "0123456789ABCDEF"
 	dst = slices.Grow(dst, len(text)+len(text)/8)
@@ -89,13 +92,17 @@ func appendQuoted(dst, text []byte) []byte {
 			i++
 			continue
 		}
-		plain := '!' <= c && c <= '~' && c != '=' || (c == ' ' || c == '\t') && !endsLine(text[i+1:])
+		last := endsLine(text[i+1:])
+		plain := '!' <= c && c <= '~' && c != '=' || (c == ' ' || c == '\t') && !last
 		n := 3
 		if plain {
 			n = 1
 		}
-		if line+n > encodedLine-1 && !(line+n == encodedLine && endsLine(text[i+1:])) {
+		if line+n > encodedLine-1 && !(line+n == encodedLine && last) {
 			dst, line = append(dst, '=', '\r', '\n'), 0
+		}
+		if line == 0 && c == '-' {
+			plain, n = false, 3
 		}
 		if line += n; plain {
 			dst = append(dst, c)

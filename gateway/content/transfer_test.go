@@ -36,7 +36,7 @@ func TestQuotedPrintable(t *testing.T) { // RFC 2045 §6.7
 			t.Errorf("%q decodes as %q, %v; want %q", c.in, got, ok, c.want)
 		}
 	}
-	for _, bad := range []string{"=X", "=XY", "=4", "a=4\r\n", "==", "=3", "=\rx"} {
+	for _, bad := range []string{"=X", "=XY", "=4", "a=4\r\n", "==", "=3", "=\rx", "a\rb", "a\r"} {
 		if got, ok := quotedPrintable.appendDecoded(nil, []byte(bad)); ok {
 			t.Errorf("%q decodes as %q", bad, got)
 		}

@@ -158,8 +158,8 @@ func hasPrefixFold(s, prefix string) bool {
 // and takes off what stood in their place, so that one of each leaves (attacks
 // H6). The addresses that were there follow ours, except web addresses beside a
 // one-click one: the RFC wants a single one, and we call the old one ourselves
-// (OneClick). An https address without Post stays: nobody else would ever know
-// of it.
+// (OneClick). An https address without Post stays: it is for people. All of them
+// stay in the body too, which is why they are noted.
 func (m *marker) appendUnsubscribe(b, header []byte, h *headerSurvey) []byte {
 	was, at := readListUnsubscribe(header)
 	for _, uri := range was.uris {

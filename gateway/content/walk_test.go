@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tidepost/gateway"
 )
 
 const (
@@ -76,16 +78,14 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// Mail that must not be touched leaves as it came, with the reason told (design
-// rule 7).
+// untouched is a mail that must not be marked, and why.
+type untouched struct{ name, in, reason string }
+
+// Mail that somebody vouches for, and mail in which nothing is there to be
+// marked, leaves as it came (design rule 7).
 func TestUntouched(t *testing.T) {
 	page := html78 + link
-	const head = "Date: d\r\nMessage-ID: <m@x>\r\nFrom: a@example.com\r\n"
-	deep := page
-	for i := range 101 {
-		deep = mixed("mixed", fmt.Sprint("b", i), deep)
-	}
-	for _, c := range []struct{ name, in, reason string }{
+	checkUntouched(t, []untouched{
 		{"signed by another", "DKIM-Signature: v=1; d=other.test; s=k; h=from; bh=; b=\r\n" + page, UntouchedSigned},
 		{"signed with our domain and another selector", "DKIM-Signature: v=1; d=example.com; s=k; h=from; bh=; b=\r\n" + page, UntouchedSigned},
 		{"sealed by another", "ARC-Seal: i=1; d=other.test\r\n" + page, UntouchedSigned},
@@ -99,6 +99,7 @@ func TestUntouched(t *testing.T) {
 		{"plain text", "Content-Type: text/plain\r\n\r\n" + link, UntouchedPlain},
 		{"no type", "\r\n" + link, UntouchedPlain},
 		{"no body", "Content-Type: text/plain\r\n", UntouchedPlain},
+		{"no end of the header", "Content-Type: text/html\r\n", UntouchedPlain},
 		{"a type nobody can read", "Content-Type: text/html; charset=a; charset=b\r\n\r\n" + link, UntouchedPlain},
 		{"a type too long", "Content-Type: text/html; x=" + strings.Repeat("x", 3000) + "\r\n\r\n" + link, UntouchedPlain},
 		{"an attachment and nothing else", "Content-Disposition: attachment\r\n" + page, UntouchedPlain},
@@ -106,6 +107,18 @@ func TestUntouched(t *testing.T) {
 		{"a bounce", mixed("report", "b", page), UntouchedPlain},
 		{"no boundary", "Content-Type: multipart/mixed\r\n\r\n--\r\n" + page, UntouchedPlain},
 		{"a boundary of 1 KB", mixed("mixed", strings.Repeat("b", 1000), page), UntouchedPlain},
+	})
+}
+
+// Mail that cannot be read in one way only, and mail over the limits, leaves as
+// it came (attacks A16).
+func TestUnreadable(t *testing.T) {
+	page := html78 + link
+	deep := page
+	for i := range maxNesting + 1 {
+		deep = mixed("mixed", fmt.Sprint("b", i), deep)
+	}
+	checkUntouched(t, []untouched{
 		{"two types", "Content-Type: text/plain\r\n" + page, UntouchedHeader},
 		{"two types of a part", mixed("mixed", "b", "Content-Type: text/plain\r\n"+page), UntouchedHeader},
 		{"a continuation first", " x\r\n" + page, UntouchedHeader},
@@ -124,18 +137,27 @@ func TestUntouched(t *testing.T) {
 		{"a header without an end", mixed("mixed", "b", page, strings.Repeat("X: y\r\n", 20000)), UntouchedParts},
 		{"a header line of 40 KB", mixed("mixed", "b", page, "X: "+strings.Repeat("y", 40<<10)+"\r\n\r\nx"), UntouchedParts},
 		{"2,001 links", html78 + strings.Repeat(link, maxLinks+1), UntouchedLinks},
-	} {
-		marks := allMarks
-		marks.Unsubscribe = strings.Contains(c.reason, "signed")
-		var reasons []string
-		s := stored(t, head+c.in)
-		if strings.HasPrefix(c.in, " ") {
-			s = stored(t, c.in)
+	})
+}
+
+func checkUntouched(t *testing.T, mails []untouched) {
+	t.Helper()
+	const head = "Date: d\r\nMessage-ID: <m@x>\r\nFrom: a@example.com\r\n"
+	marks := gateway.Marks{Pixel: true, Links: true, Hidden: true, Source: 77}
+	for _, c := range mails {
+		in := head + c.in
+		if c.in[0] == ' ' {
+			in = c.in // the continuation is to be the first line
 		}
+		var reasons []string
 		composer := marking(t, &reasons, Signer{"example.com", "e", keys()["ed25519"]})
-		if left := mark(t, composer, s, marks); !strings.HasSuffix(left, strings.TrimPrefix(head, "Date: d\r\n")+c.in) && !strings.HasSuffix(left, "\r\n"+c.in) {
+		if c.reason == UntouchedSigned {
+			marks.Unsubscribe = true // not even the header is touched
+		}
+		if left := mark(t, composer, stored(t, in), marks); !strings.HasSuffix(left, "\r\n"+in) {
 			t.Errorf("%s: it left as\n%.2000s", c.name, left)
 		}
+		marks.Unsubscribe = false
 		if !slices.Equal(reasons, []string{c.reason}) {
 			t.Errorf("%s: untouched for %q, want %q", c.name, reasons, c.reason)
 		}
@@ -154,6 +176,8 @@ func TestNothingToTell(t *testing.T) {
 	if len(reasons) != 1 || reasons[0] != UntouchedKeys {
 		t.Errorf("untouched for %q, want only the missing keys", reasons)
 	}
+	c.Untouched = nil // nobody wants to know
+	mark(t, c, stored(t, html78+link), linkMarks)
 	c.Links = nil
 	s := stored(t, headed("Content-Type: text/html")+link)
 	if left := withoutReceived(t, mark(t, c, s, allMarks), s); left != headed("Content-Type: text/html")+link || len(reasons) != 1 {
