@@ -93,7 +93,7 @@ func (t *turn) erase(actor string, done *Erased) {
 	}
 	box := t.head()
 	box.Zone, box.Profile, box.Heard, box.Wishes, box.Gates = "", nil, nil, Wishes{}, scheduler.Gates{}
-	t.known = nil
+	t.known, t.ears = nil, nil
 	if len(box.Deliveries) == 0 {
 		t.change.Forget = []string{box.Address}
 		box.Address = ""

@@ -38,9 +38,10 @@ const (
 	EventUnsubscribed EventKind = "unsubscribed"
 	EventComplained   EventKind = "complained"
 	EventAttributes   EventKind = "attributes"
-	EventBounceTold   EventKind = "bounce_told" // a bounce that came back after delivery
-	EventConsent      EventKind = "consent"     // what a reader asks for about their mail
-	EventErased       EventKind = "erased"      // a mailbox was forgotten
+	EventBounceTold   EventKind = "bounce_told"  // a bounce that came back after delivery
+	EventRules        EventKind = "rule_changed" // the rules, by an admin or because one kept failing
+	EventConsent      EventKind = "consent"      // what a reader asks for about their mail
+	EventErased       EventKind = "erased"       // a mailbox was forgotten
 )
 
 // Event is a fact we state. It is stored in the same commit as the change it
@@ -55,6 +56,7 @@ type Event struct {
 	Reason   string
 	Detail   string // a sentence, a reply, or JSON for Setting and Entry
 	Actor    string // who did it, where a person did
+	Facts    []byte // rules.Decision: what the first plan of a delivery rested on; stays in the journal
 }
 
 // ID is stable: the same change makes the same id after a crash.

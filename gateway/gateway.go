@@ -22,14 +22,15 @@ import (
 // policy and what the flow itself needs to know.
 type Rules struct {
 	scheduler.Policy
-	Drop        []Class                   // classes that model, cap or rule may drop
-	MaxDrop     float64                   // share of an hour's bulk that policy may drop; more is held
-	HoldInDoubt bool                      // bulk that may have left before a crash waits for a person
-	Sees        scheduler.Sees            // what may be learned from mail
-	Sensitive   []string                  // List-Ids that use shared curves only
-	ListSees    map[string]scheduler.Sees // what may be learned from a List-Id's mail, in lower case; narrows Sees
-	Tracking    Tracking                  // what we put into mail
-	Honeypot    bool                      // put in a link that no reader sees
+	Drop            []Class                   // classes that model, cap or rule may drop
+	MaxDrop         float64                   // share of an hour's bulk that policy may drop; more is held
+	HoldInDoubt     bool                      // bulk that may have left before a crash waits for a person
+	Sees            scheduler.Sees            // what may be learned from mail
+	Sensitive       []string                  // List-Ids that use shared curves only
+	ListSees        map[string]scheduler.Sees // what may be learned from a List-Id's mail, in lower case; narrows Sees
+	Tracking        Tracking                  // what we put into mail
+	SuppressBounces bool                      // what bounces, or keeps bouncing, is suppressed
+	Honeypot        bool                      // put in a link that no reader sees
 
 	Experiments []experiment.Experiment // named ones; where several run a mailbox is in the first that it takes part in
 }
@@ -79,29 +80,31 @@ type Gateway struct {
 
 	Metrics Metrics
 
-	shards   [shards]*shard
-	queue    *queue
-	inflight reservations
-	telling  tellers
-	conns    connections
-	stopped  chan struct{}
-	run      context.Context // what releasing lives in; set by Run
-	sends    context.Context // what transactions live in: run, and the time to finish
-	halt     func(error)
-	workers  sync.WaitGroup
-	holding  atomic.Bool // nothing is released until a person confirms
-	held     heldCounts
-	repeats  *repeats
-	sources  sources
-	judge    evidence.Classifier
-	undo     undos
-	erasure  atomic.Pointer[[]byte] // key of the hashes that erased addresses leave; nil: none was erased
-	drops    dropGuard
-	settings settings
-	models   models
-	replans  replans
-	heard    pulse
-	names    IDSource
+	shards    [shards]*shard
+	queue     *queue
+	inflight  reservations
+	telling   tellers
+	conns     connections
+	stopped   chan struct{}
+	run       context.Context // what releasing lives in; set by Run
+	sends     context.Context // what transactions live in: run, and the time to finish
+	halt      func(error)
+	workers   sync.WaitGroup
+	holding   atomic.Bool // nothing is released until a person confirms
+	held      heldCounts
+	repeats   *repeats
+	sources   sources
+	domains   domains
+	rulebooks rulebooks
+	judge     evidence.Classifier
+	undo      undos
+	erasure   atomic.Pointer[[]byte] // key of the hashes that erased addresses leave; nil: none was erased
+	drops     dropGuard
+	settings  settings
+	models    models
+	replans   replans
+	heard     pulse
+	names     IDSource
 }
 
 // Metrics counts what happens; every field only grows.
@@ -147,6 +150,8 @@ func (g *Gateway) Open(ctx context.Context) error {
 	g.stopped = make(chan struct{})
 	g.repeats = newRepeats()
 	g.undo.of, _ = lru.New[DeliveryID, undo](undoSize) // fails only for a size below 1
+	g.domains.of, _ = lru.New[string, *domainDays](domainsSize)
+	g.rulebooks.messages.cache, _ = lru.New[ID, aboutMessage](messageFactsSize)
 	g.sources.of = map[uint32]sourceName{}
 	g.telling.slots = make(chan struct{}, tellersAtOnce)
 	for i := range g.shards {

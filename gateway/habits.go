@@ -52,6 +52,12 @@ func (t *turn) sent(n *Delivery) {
 		Observable: n.Class.Bulk() && sees < scheduler.SeesNone, Sees: sees,
 	})
 	t.keepProfile()
+	if !n.Class.Bulk() {
+		return
+	}
+	returns := t.g.model(n.Tenant).Observed // opens and clicks of this tenant come back at all
+	t.heard().did.sent(t.now, returns && (sees == scheduler.SeesFull || sees == scheduler.SeesDay) && !t.profile().OpensHidden(), returns && sees <= scheduler.SeesClick)
+	t.keepHeard()
 }
 
 // sees is what may be learned from a delivery: what the operator's policy, its

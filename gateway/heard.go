@@ -26,10 +26,12 @@ type Place struct {
 	Seq   uint64 // from 1
 }
 
-// heard is what a mailbox remembers of the signals that it has applied.
+// heard is what a mailbox remembers of the signals that it has applied, and what
+// rules count of it.
 type heard struct {
 	last  [lanes]position
 	marks []mark // oldest first
+	did   activity
 }
 
 // position is the last place applied of a lane.
@@ -87,12 +89,29 @@ func (h *heard) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(p.epoch))
 		b = binary.AppendUvarint(b, p.seq)
 	}
+	b = h.did.append(b)
 	for _, m := range h.marks {
 		b = binary.BigEndian.AppendUint32(b, m.hash)
 		b = append(b, byte(m.hour>>16), byte(m.hour>>8), byte(m.hour))
 	}
 	return b
 }
+
+// heard returns what the mailbox remembers, decoded once a turn.
+func (t *turn) heard() *heard {
+	if t.ears != nil {
+		return t.ears
+	}
+	h, err := parseHeard(t.box.Heard)
+	if err != nil {
+		t.g.log().Error("a mailbox forgets which signals it has applied", "mailbox", t.box.Key.String(), "error", err)
+	}
+	t.ears = &h
+	return t.ears
+}
+
+// keepHeard stores it.
+func (t *turn) keepHeard() { t.head().Heard = t.ears.append(nil) }
 
 var errHeard = errors.New("what was heard of a mailbox cannot be read: unknown version or damaged")
 
@@ -116,6 +135,10 @@ func parseHeard(b []byte) (heard, error) {
 		}
 		b = b[n+k:]
 		h.last[i] = position{uint32(epoch), seq}
+	}
+	var err error
+	if h.did, b, err = parseActivity(b); err != nil {
+		return heard{}, err
 	}
 	if len(b)%7 != 0 || len(b) > 7*burstMarks {
 		return heard{}, errHeard

@@ -28,7 +28,7 @@ func TestHeardSurvivesItsEncoding(t *testing.T) {
 		if err != nil || got.last != h.last || len(got.marks) != len(h.marks) {
 			t.Fatalf("read back %+v, %v; was %+v", got, err, h)
 		}
-		if size := len(h.append(nil)); size > 480 {
+		if size := len(h.append(nil)); size > 500 {
 			t.Fatalf("%d bytes", size)
 		}
 	})

@@ -37,10 +37,7 @@ const tooOld = 365 * 24 * time.Hour
 
 // hear applies a signal to the mailbox, once.
 func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
-	h, err := parseHeard(t.box.Heard)
-	if err != nil {
-		t.g.log().Error("a mailbox forgets which signals it has applied", "mailbox", t.box.Key.String(), "error", err)
-	}
+	h := t.heard()
 	if h.passed(s.Place) {
 		return false
 	}
@@ -62,14 +59,15 @@ func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
 	if t.box.Address == "" { // never heard of: what is learned is kept for its first mail
 		t.box.Address, t.box.Audience = s.Mailbox.String(), t.g.audience(s.Tenant)
 	}
-	if !t.apply(s, about, &detail, retract && t.retract(about, &h)) {
+	if !t.apply(s, about, &detail, retract && t.retract(about, h)) {
 		return false
 	}
 	h.note(s.Place, hash, t.now)
+	h.did.signal(s)
 	if s.Kind == SignalClicked {
 		t.g.undo.clicked(about, hash)
 	}
-	t.head().Heard = h.append(nil)
+	t.keepHeard()
 	t.tell1(s, &detail)
 	t.replanBulk(DeliveryID{})
 	return true
@@ -98,6 +96,7 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, retracte
 	case s.Kind == SignalConsent:
 		return t.wish(s)
 	case s.Kind == SignalBounced && s.Soft:
+		t.softBounce(s.Source)
 		return true
 	}
 	reason, closing := closes[s.Kind]

@@ -23,6 +23,9 @@ func (t *turn) planNew(id DeliveryID, m *Message, duplicate bool) {
 			told = append(told, Event{Kind: EventIgnored, Reason: "header", Detail: n})
 		}
 		t.locate(m.Zone)
+		if m.Class != Transactional {
+			t.g.rulebooks.messages.put(m)
+		}
 	}
 	if duplicate {
 		t.g.Metrics.Duplicates.Add(1)
@@ -106,16 +109,19 @@ func (t *turn) plan(n *Delivery, told ...Event) {
 	if n.Rev == 1 && n.Class.Bulk() {
 		t.g.models.tenant(n.Tenant).planned(&p.Decision, n, t.g.Rules(n.Tenant))
 	}
+	if n.Rev == 1 && len(told) > 0 {
+		told[0].Facts = t.record(n, &p)
+	}
 	switch p.Action {
 	case scheduler.Drop:
-		t.drop(n, n.Reason, Event{Kind: EventDropped}, told...)
+		t.drop(n, n.Reason, Event{Kind: EventDropped, Detail: t.said}, told...)
 		return
 	case scheduler.Hold:
 		n.Due = p.At
 		if len(told) == 0 && was.sameplan(n) && n.Due.After(t.now) {
 			return // it stands in the queue for that instant
 		}
-		told = append(told, Event{Kind: EventHeld, Reason: n.Reason})
+		told = append(told, Event{Kind: EventHeld, Reason: n.Reason, Detail: t.said})
 	default:
 		n.Due = time.Time{}
 		if len(told) == 0 && was.sameplan(n) {
@@ -177,12 +183,23 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 		r.Mailbox, r.Profile, r.Model, r.Sees = t.box.Key.draw(), t.profile(), t.g.model(n.Tenant), t.g.sees(t.box, n)
 	}
 	r.Items = append(r.Items, item(t.box, n, rules))
+	v := t.ruled(n)
+	if v.Kind == ruleDrop && slices.Contains(rules.Drop, n.Class) && !n.Spared {
+		t.said = ruleDetail(&v, v.Rule)
+		return scheduler.Plan{Action: scheduler.Drop, At: t.now, Reason: reasonRule}
+	}
+	open, rule := t.open(n, &v)
+	t.bend(&r.Items[0], n, &v)
 	if n.Class.Bulk() || n.Supersede != "" {
 		r.Items = t.others(r.Items, n, rules)
 	}
 	policy := t.g.policy(n, rules, t.now)
 	heed(&policy, t.box)
 	p := policy.Plan(&r, 0)
+	t.said = ""
+	if p.Action == scheduler.Hold && p.Reason == scheduler.NotBefore && open.After(n.NotBefore) {
+		p.Reason, t.said = reasonRule, ruleDetail(&v, rule)
+	}
 	if p.Action == scheduler.Now && t.g.closed(n, rules, t.now) {
 		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: "permission_late", Decision: p.Decision}
 	}

@@ -49,6 +49,10 @@ func (g *Gateway) loadSettings() error {
 			g.sources.load(name, value)
 			continue
 		}
+		if name == settingRules {
+			g.loadRules(value)
+			continue
+		}
 		if name == settingErasure {
 			g.loadErasureKey(value)
 			continue

@@ -90,6 +90,7 @@ func (g *Gateway) settle(ctx context.Context, k Key, d *Delivery, stored *Stored
 	g.enqueue(step{key: k, do: func(t *turn) {
 		t.then(func() { g.inflight.remove(d.ID) })
 		t.settle(d.ID, n, event)
+		t.bounced(n, o)
 	}})
 }
 
@@ -102,6 +103,7 @@ func (t *turn) settle(id DeliveryID, n *Delivery, event Event) {
 	ref := slotRef(n)
 	switch {
 	case n.State == Delivered:
+		t.took()
 		if !t.head().Gates.Settle(n.Slot, ref, t.now) { // newer sends have washed it out of the ring
 			t.box.Gates.Count(n.send(t.now))
 		}

@@ -41,6 +41,8 @@ type turn struct {
 	change *Change
 	after  []func()           // run once the change is committed
 	known  *scheduler.Profile // decoded by profile
+	ears   *heard             // decoded by heard
+	said   string             // by the rule that the last plan followed
 }
 
 // put sets a delivery's new state and the events that tell of it. A change holds

@@ -112,6 +112,9 @@ func (p *Profile) machine() bool {
 	return !known
 }
 
+// OpensHidden reports whether the person's own opens are hidden behind a machine's.
+func (p *Profile) OpensHidden() bool { return p.robot > 0 }
+
 func (p *Profile) opened(m *Model, sees Sees, at int64, e Evidence) bool {
 	i := p.find(e.Ref, at)
 	if i < 0 {

@@ -223,3 +223,22 @@ func (g *Gates) UnmarshalBinary(b []byte) (rest []byte, err error) {
 	*g = read
 	return b, nil
 }
+
+// Opens is when a mailbox may get another bulk mail under a cap of n in a window: now
+// or earlier where it may today. A cap above what the ring holds never closes.
+func (g *Gates) Opens(n int, window time.Duration, now time.Time) time.Time {
+	from, seen := now.Add(-window), 0
+	for i := int(g.n) - 1; i >= 0; i-- {
+		s := g.Send(i)
+		if !s.Bulk || s.At.After(now.Add(clockSlack)) {
+			continue
+		}
+		if !s.At.After(from) {
+			break
+		}
+		if seen++; seen == n {
+			return s.At.Add(window)
+		}
+	}
+	return time.Time{}
+}

@@ -23,6 +23,7 @@ type Reason string
 // the hardest reason is reported.
 const (
 	HardBounce  Reason = "hard_bounce" // the mailbox does not exist, says its server
+	SoftBounce  Reason = "soft_bounce" // its server has refused again and again, for now
 	Invalid     Reason = "invalid"     // the address cannot exist
 	Complaint   Reason = "complaint"   // the reader called a mail spam
 	Manual      Reason = "manual"      // an operator's decision
@@ -33,7 +34,7 @@ const (
 )
 
 // reasons in order of hardness.
-var reasons = [...]Reason{HardBounce, Invalid, Complaint, Manual, Unsubscribe, Pause, Role, Rule}
+var reasons = [...]Reason{HardBounce, Invalid, Complaint, Manual, Unsubscribe, Pause, SoftBounce, Role, Rule}
 
 // rank is the reason's place in reasons; an unknown one comes last.
 func (r Reason) rank() int {
@@ -88,7 +89,7 @@ func (e Entry) Validate() error {
 // aboutAddress reports whether the reason holds for every sender alike. Manual is
 // among them because the operator of the whole gateway may say so.
 func (r Reason) aboutAddress() bool {
-	return r == HardBounce || r == Invalid || r == Role || r == Manual
+	return r == HardBounce || r == SoftBounce || r == Invalid || r == Role || r == Manual
 }
 
 func checkAddress(text string) error {

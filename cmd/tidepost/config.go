@@ -207,6 +207,7 @@ type PolicyKeys struct {
 	MaxDrop    float64    `toml:"max_drop"`
 	Tracking   string     `toml:"tracking"`
 	Honeypot   bool       `toml:"honeypot"`
+	Bounces    string     `toml:"bounces"` // suppress or ignore
 	Evidence   string     `toml:"evidence"`
 	Sensitive  []string   `toml:"sensitive"`
 	Momentum   bool       `toml:"momentum"`
@@ -254,6 +255,7 @@ func DefaultConfig() *Config {
 			MaxDrop:  0.05,
 			Tracking: "none",
 			Evidence: "full",
+			Bounces:  "suppress",
 			InDoubt:  "resend",
 			Explore:  0.02,
 			Arms:     Arms{Control: 10, Model: 90},

@@ -142,6 +142,7 @@ drop = ["promotional"]
 max_drop = 0.05
 tracking = "click"
 honeypot = true
+bounces = "ignore"
 evidence = "day"
 sensitive = ["health.example.com"]
 momentum = true

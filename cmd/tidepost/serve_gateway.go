@@ -186,6 +186,8 @@ func newRules(p PolicyKeys) *gateway.Rules {
 		HoldInDoubt: p.InDoubt == "hold",
 		Tracking:    tracking(p.Tracking),
 		Honeypot:    p.Honeypot,
+
+		SuppressBounces: p.Bounces == "suppress",
 	}
 	for _, class := range p.Drop {
 		rules.Drop = append(rules.Drop, class.Class)

@@ -8,7 +8,8 @@ import (
 	"tidepost/suppression"
 )
 
-// changeVersion 2 added Heard and Wishes to the mailbox, and the addresses to forget.
+// changeVersion 2 added Heard and Wishes to the mailbox, the addresses to forget, and
+// the facts of events.
 const changeVersion = 2
 
 // unknownState stands for the earlier state of a delivery that its mailbox did
@@ -78,7 +79,7 @@ var eventKinds = [...]gateway.EventKind{
 	gateway.EventDuplicate, gateway.EventIgnored, gateway.EventEntry, gateway.EventSetting,
 	gateway.EventTooLate, gateway.EventOpened, gateway.EventClicked, gateway.EventViewed, gateway.EventConverted,
 	gateway.EventReplied, gateway.EventActive, gateway.EventUnsubscribed, gateway.EventComplained,
-	gateway.EventAttributes, gateway.EventBounceTold, gateway.EventConsent, gateway.EventErased,
+	gateway.EventAttributes, gateway.EventBounceTold, gateway.EventConsent, gateway.EventErased, gateway.EventRules,
 }
 
 func (c *change) appendEvent(b []byte, e *gateway.Event) []byte {
@@ -93,6 +94,7 @@ func (c *change) appendEvent(b []byte, e *gateway.Event) []byte {
 	b = appendString(b, e.Detail)
 	b = appendString(b, e.Actor)
 	b = appendString(b, e.Name)
+	b = appendBytes(b, e.Facts)
 	return binary.AppendUvarint(b, uint64(1+c.subject(e.Delivery)))
 }
 
@@ -154,7 +156,7 @@ func decodeChange(b []byte, words map[string]string) (*change, error) {
 		if d.err != nil {
 			break
 		}
-		c.events = append(c.events, d.event(c))
+		c.events = append(c.events, d.event(c, v >= 2))
 	}
 	return c, d.finish()
 }
@@ -191,7 +193,7 @@ func (d *decoder) settings(c *change) {
 	}
 }
 
-func (d *decoder) event(c *change) (e gateway.Event) {
+func (d *decoder) event(c *change, facts bool) (e gateway.Event) {
 	switch kind := int(d.byte()); {
 	case kind == 0:
 		e.Kind = gateway.EventKind(d.string())
@@ -202,6 +204,11 @@ func (d *decoder) event(c *change) (e gateway.Event) {
 	}
 	e.At, e.Seq = d.time(), d.byte()
 	e.Reason, e.Detail, e.Actor, e.Name = d.word(), d.string(), d.word(), d.string()
+	if facts {
+		if f := d.bytes(); len(f) > 0 {
+			e.Facts = append([]byte(nil), f...)
+		}
+	}
 	n := d.uvarint()
 	switch {
 	case n == 0:

@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"tidepost/suppression/rules"
+)
+
+// Against a list of everything that ever happened.
+func TestActivityCounts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var a activity
+		var sends, opens, clicks []time.Time
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(rapid.Int64Range(0, int64(24*time.Hour)).Draw(t, "begin")))
+		for range rapid.IntRange(0, 200).Draw(t, "n") {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(72*time.Hour)).Draw(t, "wait")))
+			switch rapid.IntRange(0, 2).Draw(t, "what") {
+			case 0:
+				a.sent(now, true, true)
+				sends = append(sends, now)
+			case 1:
+				a.opened(now)
+				opens = append(opens, now)
+			default:
+				a.clicked(now)
+				clicks = append(clicks, now)
+			}
+		}
+		b, rest, err := parseActivity(append(a.append(nil), "rest"...))
+		if err != nil || string(rest) != "rest" || !slices.Equal(a.days, b.days) || a.open != b.open || a.click != b.click {
+			t.Fatalf("read back %+v, %q, %v; was %+v", b, rest, err, a)
+		}
+		var got rules.Mailbox
+		b.facts(&got, now)
+		for name, c := range map[string]struct {
+			got rules.Counts
+			all []time.Time
+		}{"sends": {got.Sends, sends}, "opens": {got.Opens, opens}, "clicks": {got.Clicks, clicks}} {
+			within := func(days int) (n uint32) {
+				from := now.Truncate(24*time.Hour).AddDate(0, 0, 1-days)
+				for _, at := range c.all {
+					if !at.Before(from) {
+						n++
+					}
+				}
+				return n
+			}
+			if want := (rules.Counts{D1: within(1), D7: within(7), D30: within(30), D90: within(90)}); c.got != want {
+				t.Fatalf("%s are %+v, want %+v", name, c.got, want)
+			}
+		}
+	})
+}
+
+// What cannot be seen for a while is not known to have been silent.
+func TestVisibility(t *testing.T) {
+	var a activity
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	a.sent(at, true, true)
+	a.sent(at.AddDate(0, 0, 10), false, true)
+	a.sent(at.AddDate(0, 0, 20), true, true)
+	var m rules.Mailbox
+	a.facts(&m, at.AddDate(0, 0, 30))
+	if m.OpensVisible != 240*time.Hour || m.ClicksVisible != 720*time.Hour {
+		t.Errorf("opens can be seen for %v, clicks for %v", m.OpensVisible, m.ClicksVisible)
+	}
+}

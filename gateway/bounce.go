@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"tidepost/suppression"
+)
+
+// gone are the enhanced status codes that say that there is no such mailbox, or none
+// any more (RFC 3463 §3.2, RFC 7505 §4.2). Others refuse this mail, or us.
+var gone = []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+
+// provisional is how long an address stays suppressed whose provider says of
+// everybody that they do not exist.
+const provisional = 24 * time.Hour
+
+// bounceSource marks the entries that bounces made; the domain is behind it.
+const bounceSource = "bounce:"
+
+// bounced suppresses the address of a delivery that failed, where that is about the
+// address: for good where there is no such mailbox, for a while where it has failed
+// again and again.
+func (t *turn) bounced(n *Delivery, o Outcome) {
+	if n.State != Bounced || !t.g.Rules(n.Tenant).SuppressBounces {
+		return
+	}
+	at := domain(t.box.Address)
+	if o.Kind != OutcomeFailed || !slices.Contains(gone, o.Status) {
+		t.softBounce(n.Reply)
+		return
+	}
+	t.g.domains.count(at, true, t.now)
+	e := suppression.Entry{Address: t.box.Address, Reason: suppression.HardBounce, Source: bounceSource + at, Evidence: shorten(n.Reply, 500), Created: t.now}
+	if t.g.domains.outage(at, t.now) {
+		e.Expires = t.now.Add(provisional)
+		e.Note = "provisional: so many addresses of the domain bounce today that it may be its own trouble"
+	}
+	if t.entry(&e) == nil {
+		t.enter(e, "added")
+		t.dropSuppressed()
+	}
+}
+
+// Soft bounces suppress an address from the third within a month on, each time for
+// twice as long as before.
+const (
+	softWithin = 30 * 24 * time.Hour
+	softMany   = 3
+	softFirst  = 24 * time.Hour
+	softMost   = 30 * 24 * time.Hour
+)
+
+func (t *turn) softBounce(evidence string) {
+	h := t.heard()
+	if t.now.Sub(instant(h.did.lastSoft)) > softWithin {
+		h.did.softs = 0
+	}
+	bump(&h.did.softs)
+	h.did.lastSoft = unixSeconds(t.now)
+	t.keepHeard()
+	if h.did.softs < softMany {
+		return
+	}
+	length := min(softFirst<<min(h.did.softs-softMany, 10), softMost)
+	t.enter(suppression.Entry{Address: t.box.Address, Reason: suppression.SoftBounce, Source: bounceSource + domain(t.box.Address),
+		Evidence: shorten(evidence, 500), Created: t.now, Expires: t.now.Add(length)}, "added")
+	t.dropSuppressed()
+}
+
+// took notes that an address takes mail.
+func (t *turn) took() {
+	t.g.domains.count(domain(t.box.Address), false, t.now)
+	if len(t.box.Heard) > 0 && t.heard().did.softs > 0 {
+		t.ears.did.softs = 0
+		t.keepHeard()
+	}
+}
+
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return s[:most]
+}
