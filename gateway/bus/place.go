@@ -94,7 +94,7 @@ func (l *lane) consumer(ctx context.Context, s jetstream.Stream) error {
 	c, err := s.Consumer(ctx, l.name)
 	if err == nil {
 		is := c.CachedInfo()
-		if sameConsumer(is.Config, want) {
+		if is.NumAckPending == 0 && is.Delivered.Stream <= l.cursor.Seq && sameConsumer(is.Config, want) {
 			l.follows(is)
 			return nil
 		}
