@@ -31,7 +31,8 @@ var layers = map[string]int{
 	"suppression": 1,
 	"scheduler":   1,
 
-	"scheduler/replay": 2,
+	"scheduler/replay":  2,
+	"suppression/lists": 2,
 
 	"scheduler/simulate": 3,
 	"gateway":            3,
@@ -55,7 +56,7 @@ var layers = map[string]int{
 // they see only what is listed here.
 var (
 	engines = []string{"suppression/address", "suppression", "scheduler", "scheduler/clock", "scheduler/interest",
-		"scheduler/throttle", "scheduler/experiment", "scheduler/evidence", "scheduler/replay", "scheduler/simulate", "templates", "suppression/rules"}
+		"scheduler/throttle", "scheduler/experiment", "scheduler/evidence", "scheduler/replay", "scheduler/simulate", "templates", "suppression/rules", "suppression/lists"}
 	engineImports = []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/net/idna", "cel.dev/cel-go", "github.com/pelletier/go-toml/v2"}
 )
 
