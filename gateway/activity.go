@@ -71,14 +71,22 @@ func (v *visible) watch(at time.Time, seen bool) {
 	}
 }
 
+// saw notes that something was seen: so it can be.
+func (v *visible) saw(at time.Time) {
+	v.last = max(v.last, unixSeconds(at))
+	if v.since == 0 {
+		v.since = unixSeconds(at)
+	}
+}
+
 func (a *activity) opened(at time.Time) {
 	bump(&a.on(at).opens)
-	a.open.last = max(a.open.last, unixSeconds(at))
+	a.open.saw(at)
 }
 
 func (a *activity) clicked(at time.Time) {
 	bump(&a.on(at).clicks)
-	a.click.last = max(a.click.last, unixSeconds(at))
+	a.click.saw(at)
 }
 
 // signal counts what a person did. What a machine did is no silence either, but

@@ -164,16 +164,19 @@ func (g *Gateway) loadErasureKey(value []byte) {
 	}
 }
 
+// erasedPrefix begins what stands in place of an erased address.
+const erasedPrefix = "erased:"
+
 // erasedName is what an erased address's suppressions are kept under.
 func (g *Gateway) erasedName(canonical string) string {
 	h := hmac.New(sha256.New, *g.erasure.Load())
 	h.Write([]byte(canonical))
-	return "erased:" + hex.EncodeToString(h.Sum(nil)[:16])
+	return erasedPrefix + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// entriesOf is the suppression list of an address, with what was kept of it when it
-// was erased.
-func (g *Gateway) entriesOf(ctx context.Context, canonical string) ([]suppression.Entry, error) {
+// EntriesOf returns all suppression entries of a canonical address, those taken back
+// too, and what was kept of it when it was erased.
+func (g *Gateway) EntriesOf(ctx context.Context, canonical string) ([]suppression.Entry, error) {
 	list, ok := g.Store.(Entries)
 	if !ok || canonical == "" {
 		return nil, nil

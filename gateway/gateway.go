@@ -22,15 +22,16 @@ import (
 // policy and what the flow itself needs to know.
 type Rules struct {
 	scheduler.Policy
-	Drop            []Class                   // classes that model, cap or rule may drop
-	MaxDrop         float64                   // share of an hour's bulk that policy may drop; more is held
-	HoldInDoubt     bool                      // bulk that may have left before a crash waits for a person
-	Sees            scheduler.Sees            // what may be learned from mail
-	Sensitive       []string                  // List-Ids that use shared curves only
-	ListSees        map[string]scheduler.Sees // what may be learned from a List-Id's mail, in lower case; narrows Sees
-	Tracking        Tracking                  // what we put into mail
-	SuppressBounces bool                      // what bounces, or keeps bouncing, is suppressed
-	Honeypot        bool                      // put in a link that no reader sees
+	Drop             []Class                   // classes that model, cap or rule may drop
+	MaxDrop          float64                   // share of an hour's bulk that policy may drop; more is held
+	HoldInDoubt      bool                      // bulk that may have left before a crash waits for a person
+	Sees             scheduler.Sees            // what may be learned from mail
+	Sensitive        []string                  // List-Ids that use shared curves only
+	ListSees         map[string]scheduler.Sees // what may be learned from a List-Id's mail, in lower case; narrows Sees
+	Tracking         Tracking                  // what we put into mail
+	RejectSuppressed bool                      // RCPT of what nothing may be sent to is answered 550
+	SuppressBounces  bool                      // what bounces, or keeps bouncing, is suppressed
+	Honeypot         bool                      // put in a link that no reader sees
 
 	Experiments []experiment.Experiment // named ones; where several run a mailbox is in the first that it takes part in
 }

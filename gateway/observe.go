@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"tidepost/suppression"
 	"tidepost/suppression/address"
@@ -15,6 +16,9 @@ import (
 // once. What has its release commit already is not called back (design rule
 // 5 d).
 func (g *Gateway) Observe(ctx context.Context, e suppression.Entry, actor string) error {
+	if strings.HasPrefix(e.Address, erasedPrefix) { // only taken back; nothing of its waits
+		return g.storeEntry(ctx, Key{}, e, actor)
+	}
 	if err := e.Validate(); err != nil {
 		return err
 	}
@@ -23,13 +27,13 @@ func (g *Gateway) Observe(ctx context.Context, e suppression.Entry, actor string
 		return err
 	}
 	e.Address = a.Mailbox().String()
-	if err := g.storeEntry(ctx, a.Mailbox(), e, actor); err != nil {
+	if err := g.storeEntry(ctx, MailboxKey("", a.Mailbox()), e, actor); err != nil {
 		return err
 	}
 	return g.replanAddress(ctx, a.Mailbox())
 }
 
-func (g *Gateway) storeEntry(ctx context.Context, m address.Mailbox, e suppression.Entry, actor string) error {
+func (g *Gateway) storeEntry(ctx context.Context, k Key, e suppression.Entry, actor string) error {
 	detail, err := json.Marshal(e)
 	if err != nil {
 		return err
@@ -40,7 +44,7 @@ func (g *Gateway) storeEntry(ctx context.Context, m address.Mailbox, e suppressi
 	}
 	// The entry goes through the owner of all the address's mailboxes, so that no
 	// release commit comes between it and what it stops.
-	return g.perform(ctx, MailboxKey("", m), func(t *turn) {
+	return g.perform(ctx, k, func(t *turn) {
 		t.durable()
 		t.change.Entries = append(t.change.Entries, e)
 		t.change.Events = append(t.change.Events, Event{Kind: EventEntry, At: t.now, Name: g.eventName(),

@@ -64,7 +64,7 @@ func (t *turn) entry(like *suppression.Entry) *suppression.Entry {
 // entries is the suppression list of the mailbox's address, with what this turn
 // has added to it. What was kept of an address that was erased counts too.
 func (t *turn) entries() ([]suppression.Entry, error) {
-	entries, err := t.g.entriesOf(context.Background(), t.box.Address)
+	entries, err := t.g.EntriesOf(context.Background(), t.box.Address)
 	if err != nil || len(t.change.Entries) == 0 {
 		return entries, err
 	}

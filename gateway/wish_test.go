@@ -359,3 +359,26 @@ func TestMomentum(t *testing.T) {
 		})
 	}
 }
+
+// What stayed of an erased address can be found under it, and taken back.
+func TestErasedEntryIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.Tenants = func() []string { return []string{"acme"} } })
+		m := mustMailbox(t, "ann@dest.test")
+		w.tell("ann@dest.test", Signal{Kind: SignalUnsubscribed})
+		if _, err := w.Erase(t.Context(), m, "ops"); err != nil {
+			t.Fatal(err)
+		}
+		list, err := w.EntriesOf(t.Context(), m.String())
+		if err != nil || len(list) != 1 {
+			t.Fatalf("found %+v, %v", list, err)
+		}
+		list[0].Removed = time.Now()
+		if err := w.Observe(t.Context(), list[0], "ops"); err != nil {
+			t.Fatal(err)
+		}
+		id := w.submit("ann@dest.test", nil)
+		time.Sleep(time.Hour)
+		w.wantEnd(id, EventDelivered)
+	})
+}

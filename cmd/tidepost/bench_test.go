@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"tidepost/gateway"
 	"tidepost/gateway/smtptest"
+	addresses "tidepost/suppression/address"
 )
 
 // benchGateway runs the whole gateway inside the benchmark, so that its
@@ -90,4 +92,36 @@ func BenchmarkRelay(b *testing.B) {
 	for sink.Accepted.Load() < int64(b.N) {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// BenchmarkHear is a signal from the stream to the changed plan of one waiting
+// delivery, without NATS: opens and clicks of ten thousand mailboxes.
+func BenchmarkHear(b *testing.B) {
+	s, address := benchGateway(b, "route.mode=smarthost", "route.smarthost=127.0.0.1:9", "policy.mode=live", "policy.momentum=true")
+	const boxes = 10_000
+	c, err := dialSMTP(address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.close()
+	header := "X-Tidepost-Not-Before: " + time.Now().Add(12*time.Hour).Format(time.RFC3339) + "\r\nList-Id: <news.esp.test>\r\n"
+	var mailboxes []addresses.Mailbox
+	for i := range boxes {
+		to := fmt.Sprintf("p%d@dest.test", i)
+		if err := c.send("a@esp.test", to, header+letter(to, 500)); err != nil {
+			b.Fatal(err)
+		}
+		a, _ := addresses.Parse(to)
+		mailboxes = append(mailboxes, a.Mailbox())
+	}
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	slots := make(chan struct{}, 500)
+	for i := range b.N {
+		slots <- struct{}{}
+		wg.Add(1)
+		s.gateway.Hear(gateway.Signal{Kind: gateway.SignalActive, At: time.Now(), Tenant: "default", Mailbox: mailboxes[i*7919%boxes], Human: 1,
+			Source: "nats", ID: fmt.Sprint(i), Place: gateway.Place{Lane: gateway.LaneEvidence, Epoch: 1, Seq: uint64(i + 1)}}, func(bool, error) { wg.Done(); <-slots })
+	}
+	wg.Wait()
 }

@@ -207,7 +207,8 @@ type PolicyKeys struct {
 	MaxDrop    float64    `toml:"max_drop"`
 	Tracking   string     `toml:"tracking"`
 	Honeypot   bool       `toml:"honeypot"`
-	Bounces    string     `toml:"bounces"` // suppress or ignore
+	Suppressed string     `toml:"suppressed"` // drop or reject
+	Bounces    string     `toml:"bounces"`    // suppress or ignore
 	Evidence   string     `toml:"evidence"`
 	Sensitive  []string   `toml:"sensitive"`
 	Momentum   bool       `toml:"momentum"`
@@ -247,18 +248,19 @@ func DefaultConfig() *Config {
 		HTTP:      HTTPConfig{Admin: "127.0.0.1:8025", Public: "127.0.0.1:8026"},
 		Retention: RetentionConfig{Settled: hour(14 * 24), History: hour(30 * 24)},
 		Policy: PolicyConfig{PolicyKeys: PolicyKeys{
-			Mode:     "observe",
-			MaxHold:  hour(24),
-			Aim:      "reads",
-			Keep:     0.9,
-			AtLimit:  "release",
-			MaxDrop:  0.05,
-			Tracking: "none",
-			Evidence: "full",
-			Bounces:  "suppress",
-			InDoubt:  "resend",
-			Explore:  0.02,
-			Arms:     Arms{Control: 10, Model: 90},
+			Mode:       "observe",
+			MaxHold:    hour(24),
+			Aim:        "reads",
+			Keep:       0.9,
+			AtLimit:    "release",
+			MaxDrop:    0.05,
+			Tracking:   "none",
+			Evidence:   "full",
+			Bounces:    "suppress",
+			Suppressed: "drop",
+			InDoubt:    "resend",
+			Explore:    0.02,
+			Arms:       Arms{Control: 10, Model: 90},
 		}},
 		origin: origins{},
 	}

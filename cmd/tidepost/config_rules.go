@@ -212,6 +212,7 @@ func (k *checker) checkPolicy(key string, p PolicyKeys) {
 	k.oneOf(key+".at_limit", p.AtLimit, "release", "drop")
 	k.oneOf(key+".tracking", p.Tracking, "none", "click", "full")
 	k.oneOf(key+".evidence", p.Evidence, "none", "day", "click", "full")
+	k.oneOf(key+".suppressed", p.Suppressed, "drop", "reject")
 	k.oneOf(key+".bounces", p.Bounces, "suppress", "ignore")
 	k.oneOf(key+".in_doubt", p.InDoubt, "resend", "hold")
 	if p.QuietHours.Set() && p.TimeZone.Location == nil {

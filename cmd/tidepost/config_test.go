@@ -143,6 +143,7 @@ max_drop = 0.05
 tracking = "click"
 honeypot = true
 bounces = "ignore"
+suppressed = "reject"
 evidence = "day"
 sensitive = ["health.example.com"]
 momentum = true

@@ -45,6 +45,7 @@ func (s *server) openBus(ctx context.Context) error {
 	if s.bus.embedded != nil {
 		// The server's memory is ours here: an id it remembers takes 150 bytes.
 		s.bus.relay.Rate, s.bus.relay.Stream.Duplicates = 3000, 2*time.Minute
+		s.bus.signals.Stream.Duplicates = 2 * time.Minute
 	}
 	return nil
 }

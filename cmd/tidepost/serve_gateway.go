@@ -187,7 +187,8 @@ func newRules(p PolicyKeys) *gateway.Rules {
 		Tracking:    tracking(p.Tracking),
 		Honeypot:    p.Honeypot,
 
-		SuppressBounces: p.Bounces == "suppress",
+		RejectSuppressed: p.Suppressed == "reject",
+		SuppressBounces:  p.Bounces == "suppress",
 	}
 	for _, class := range p.Drop {
 		rules.Drop = append(rules.Drop, class.Class)

@@ -31,7 +31,7 @@ func (s *server) openPublic(context.Context) error {
 		TrustedProxies: Prefixes(c.HTTP.TrustedProxies), Log: s.log,
 	}
 	s.forwarder = &webhook.Forwarder{
-		Pending: s.store.Settings, Client: &webhook.Client{}, Log: s.log,
+		Pending: s.store.Settings, Kick: s.store.Committed, Client: &webhook.Client{}, Log: s.log,
 		Done: func(ctx context.Context, name string, value []byte) error {
 			return s.store.Commit(ctx, &gateway.Change{Settings: []gateway.Setting{{Name: name, Value: value}}})
 		},

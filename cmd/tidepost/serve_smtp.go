@@ -8,6 +8,7 @@ import (
 
 	"tidepost/gateway"
 	"tidepost/gateway/intake"
+	"tidepost/suppression"
 )
 
 // openSMTP opens the submission ports. All of them share one server: its
@@ -28,6 +29,7 @@ func (s *server) openSMTP(context.Context) error {
 		TrustedNetworks: Prefixes(c.SMTP.TrustedNetworks),
 		ProxyFrom:       Prefixes(c.SMTP.ProxyProtocolFrom),
 		Tenants:         func(name string) string { return s.tenant(name).Audience },
+		Refuse:          s.refuse,
 		Submit:          s.submit,
 		Spool:           s.store.Spool,
 		MaxHold:         longestHold,
@@ -46,6 +48,23 @@ func (s *server) openSMTP(context.Context) error {
 		if err := s.listen("smtp.listen_tls", address, "SMTP submission over TLS", s.smtp.ServeTLS); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// refuse answers RCPT for somebody to whom nothing may be sent, not even a code,
+// where policy.suppressed says so. Opt-outs depend on the mail, and are no refusals.
+func (s *server) refuse(ctx context.Context, tenant, audience, canonical string) error {
+	if !s.rulesFor(tenant).RejectSuppressed {
+		return nil
+	}
+	entries, err := s.gateway.EntriesOf(ctx, canonical)
+	if err != nil {
+		return nil // what cannot be read now is asked again before the mail leaves
+	}
+	q := suppression.Query{Now: time.Now(), Tenant: tenant, Audience: audience, Transactional: true}
+	if e, stopped := suppression.Match(entries, q); stopped {
+		return &gateway.Reply{Code: 550, Status: "5.7.1", Text: "this address is suppressed: " + string(e.Reason)}
 	}
 	return nil
 }

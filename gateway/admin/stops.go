@@ -116,11 +116,10 @@ func newGatesDoc(box *gateway.Mailbox, now time.Time) gatesDoc {
 
 // tellEntries adds what the suppression list has of an address.
 func (s *Server) tellEntries(ctx context.Context, x *explanation, canonical string) ([]suppression.Entry, error) {
-	list, ok := s.Store.(gateway.Entries)
-	if !ok {
+	if _, ok := s.Store.(gateway.Entries); !ok {
 		return nil, nil
 	}
-	entries, err := list.Entries(ctx, canonical)
+	entries, err := s.Gateway.EntriesOf(ctx, canonical)
 	x.Entries = entryDocs(entries)
 	return entries, err
 }

@@ -61,11 +61,10 @@ func parseMailbox(field, text string) (address.Mailbox, error) {
 
 // entries returns all that the list has of an address.
 func (s *Server) entries(ctx context.Context, m address.Mailbox) ([]suppression.Entry, error) {
-	list, ok := s.Store.(gateway.Entries)
-	if !ok {
+	if _, ok := s.Store.(gateway.Entries); !ok {
 		return nil, cannot("the store keeps no suppressions")
 	}
-	return list.Entries(ctx, m.String())
+	return s.Gateway.EntriesOf(ctx, m.String())
 }
 
 // listSuppressions answers GET /api/v1/suppressions?address=…, those taken back

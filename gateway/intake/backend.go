@@ -250,6 +250,11 @@ func (t *session) Rcpt(to string, o *smtp.RcptOptions) error {
 		return nil
 	}
 	box := a.Mailbox()
+	if t.s.Refuse != nil {
+		if err := t.s.Refuse(t.ctx, m.Tenant, m.Audience, box.String()); err != nil {
+			return err
+		}
+	}
 	m.Recipients = append(m.Recipients, gateway.Recipient{
 		Address:   to,
 		Mailbox:   gateway.MailboxKey(m.Audience, box),

@@ -40,6 +40,9 @@ type Server struct {
 
 	// Tenants returns the audience of a tenant; nil, or "": the tenant itself.
 	Tenants func(tenant string) (audience string)
+	// Refuse says why a recipient gets no mail at all, as a *gateway.Reply, or nil;
+	// nil: nobody is refused.
+	Refuse func(ctx context.Context, tenant, audience, canonical string) error
 	// Submit makes a message durable. Content and Header are valid until it
 	// returns; a File is the callee's when it returns nil. Credential is shared and
 	// never nil. A *gateway.Reply as error is what the client is told.

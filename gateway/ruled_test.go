@@ -1,0 +1,257 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tidepost/suppression"
+	"tidepost/suppression/rules"
+)
+
+// ruleTo puts one rule into force.
+func (w *world) ruleTo(when, then string) *Rulebook {
+	w.t.Helper()
+	text := fmt.Sprintf("[[rule]]\nname = \"the-rule\"\nwhen = '''%s'''\nthen = '''%s'''\n", when, then)
+	b, err := w.SetRules(w.t.Context(), text, w.Rulebook().Version, "ops", "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+// endOf is the last event of a delivery.
+func (w *world) endOf(id DeliveryID) Event {
+	w.t.Helper()
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	var last Event
+	for _, e := range w.store.events {
+		if e.Delivery != nil && e.Delivery.ID == id {
+			last = e
+		}
+	}
+	return last
+}
+
+// A rule drops what policy.drop allows, says which rule it was and why, and leaves
+// codes alone.
+func TestRuleDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.Drop, w.rules.MaxDrop = []Class{Newsletter}, 1 })
+		w.ruleTo(`message.campaign == "spring"`, "drop('tired')")
+		spring := func(class Class) func(m *Message) { return func(m *Message) { m.Campaign, m.Class = "spring", class } }
+		dropped, other := w.submit("ann@dest.test", spring(Newsletter)), w.submit("ann@dest.test", nil)
+		code, promotion := w.submit("ann@dest.test", spring(Transactional)), w.submit("ann@dest.test", spring(Promotional))
+		time.Sleep(time.Minute)
+		w.wantEnd(dropped, EventDropped)
+		for _, id := range []DeliveryID{other, code, promotion} { // promotional is not in drop
+			w.wantEnd(id, EventDelivered)
+		}
+		if e := w.endOf(dropped); e.Reason != "rule" || !strings.Contains(e.Detail, `"rule":"the-rule"`) || !strings.Contains(e.Detail, "spring") {
+			t.Errorf("it says %q %s", e.Reason, e.Detail)
+		}
+	})
+}
+
+// A rule that holds is obeyed until it lets go, or the hold is over; a new rule
+// moves what waits.
+func TestRuleHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), nil)
+		w.ruleTo("", "hold(hours(3))")
+		id := w.submit("ann@dest.test", nil)
+		long := w.submit("bob@dest.test", func(m *Message) { m.Window = time.Hour })
+		time.Sleep(2 * time.Hour)
+		if d := w.delivery("ann@dest.test", id); d == nil || d.Reason != "rule" || d.Due.Sub(time.Now()) > time.Hour+time.Minute {
+			t.Fatalf("after two hours it is %+v", d)
+		}
+		w.wantEnd(long, EventDelivered) // its own window was over
+		time.Sleep(2 * time.Hour)
+		w.wantEnd(id, EventDelivered)
+
+		held := w.submit("ann@dest.test", nil)
+		time.Sleep(time.Minute)
+		if d := w.delivery("ann@dest.test", held); d == nil || d.Reason != "rule" {
+			t.Fatalf("it is %+v", d)
+		}
+		w.ruleTo("false", "hold(hours(3))")
+		time.Sleep(time.Minute)
+		w.wantEnd(held, EventDelivered)
+	})
+}
+
+// A cap, a gap and quiet hours of a rule are those of the mailbox.
+func TestRuleCapsAndGaps(t *testing.T) {
+	for _, tt := range []struct {
+		story, then string
+		waits       bool // a minute after the first
+		after       time.Duration
+	}{
+		{"one in two days", "cap(1, days(2))", true, 24*time.Hour + time.Minute}, // the hold ends first
+		{"six hours between two", "min_gap(hours(6))", true, 6*time.Hour + time.Minute},
+		{"two in a day", "cap(2, days(1))", false, 0},
+		{"quiet until six", "quiet('00:00', '06:00')", true, 6*time.Hour + time.Minute},
+		{"quiet later", "quiet('08:00', '09:00')", false, 0},
+	} {
+		t.Run(tt.story, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, newMemory(), nil)
+				first := w.submit("ann@dest.test", nil)
+				time.Sleep(time.Minute)
+				w.wantEnd(first, EventDelivered)
+				w.ruleTo("", tt.then)
+				second := w.submit("ann@dest.test", nil)
+				time.Sleep(time.Minute)
+				if waits := w.delivery("ann@dest.test", second) != nil; waits != tt.waits {
+					t.Fatalf("it waits: %v", waits)
+				}
+				time.Sleep(tt.after)
+				w.wantEnd(second, EventDelivered)
+			})
+		})
+	}
+}
+
+// A sunset rule knows what it cannot know: of somebody whose clicks could not be seen
+// long enough it says nothing.
+func TestRuleOnSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.Drop, w.rules.MaxDrop = []Class{Newsletter}, 1 })
+		w.signal("zoe@dest.test", SignalActive, DeliveryID{})
+		zoe := w.submit("zoe@dest.test", nil)
+		time.Sleep(time.Hour)
+		w.tell("zoe@dest.test", Signal{Kind: SignalClicked, Message: zoe.String()}) // so that clicks are known to come back
+		w.ruleTo(`mailbox.last_click > days(20)`, "drop('sunset')")
+		first := w.submit("ann@dest.test", nil)
+		time.Sleep(10 * 24 * time.Hour)
+		early := w.submit("ann@dest.test", nil)
+		time.Sleep(15 * 24 * time.Hour)
+		late, zoes := w.submit("ann@dest.test", nil), w.submit("zoe@dest.test", nil)
+		time.Sleep(time.Hour)
+		for _, id := range []DeliveryID{first, early} {
+			w.wantEnd(id, EventDelivered)
+		}
+		w.wantEnd(late, EventDropped)
+		w.wantEnd(zoes, EventDropped) // she clicked 25 days ago
+		w.tell("ann@dest.test", Signal{Kind: SignalClicked, Message: early.String()})
+		again := w.submit("ann@dest.test", nil)
+		time.Sleep(time.Hour)
+		w.wantEnd(again, EventDelivered)
+	})
+}
+
+// Two admins cannot overwrite each other, a bad text changes nothing, a rule's own
+// version grows with it alone, and all of it survives a restart.
+func TestRulebook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		w := newWorld(t, store, nil)
+		one := "[[rule]]\nname = \"a\"\nthen = \"tag('x')\"\n"
+		two := one + "[[rule]]\nname = \"b\"\nwhen = \"message.size > 10\"\nthen = \"tag('y')\"\n"
+		set := func(text string, expect int) error {
+			_, err := w.SetRules(t.Context(), text, expect, "ops", "why")
+			return err
+		}
+		if err := set(one, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := set(two, 0); !errors.Is(err, ErrRulesChanged) {
+			t.Errorf("from an old version: %v", err)
+		}
+		var bad rules.Errors
+		if err := set("[[rule]]\nname = \"b\"\nwhen = \"mesage.size > 10\"\nthen = \"tag('y')\"\n", 1); !errors.As(err, &bad) {
+			t.Errorf("a typo: %v", err)
+		}
+		if err := set(one, 1); !errors.Is(err, ErrSameRules) {
+			t.Errorf("the same again: %v", err)
+		}
+		if err := set(two, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := set(strings.Replace(two, "> 10", "> 20", 1), 2); err != nil {
+			t.Fatal(err)
+		}
+		w.stop()
+		w = newWorld(t, store, nil)
+		b := w.Rulebook()
+		if b.Version != 3 || b.By != "ops" || b.Numbers["a"] != 1 || b.Numbers["b"] != 2 || len(b.Set().Rules()) != 2 || b.Set().Rules()[1].Version != 2 {
+			t.Errorf("in force is %+v", b)
+		}
+		if all := w.RuleHistory(); len(all) != 3 || all[0].Version != 3 || all[2].Text != one {
+			t.Errorf("history has %d versions: %+v", len(all), all)
+		}
+	})
+}
+
+// What an address says of itself: gone for good, gone for today, or only in trouble.
+func TestBouncesSuppress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = true })
+		refused := map[string]string{}
+		w.far.mu.Lock()
+		w.far.answer = func(e *Envelope, _ int) Outcome {
+			if status, ok := refused[e.Recipients[0].Address]; ok {
+				return Outcome{Kind: OutcomeFailed, Code: 550, Status: status, Text: "no"}
+			}
+			return Outcome{Kind: OutcomeDelivered, Code: 250}
+		}
+		w.far.mu.Unlock()
+		refuse := func(to, status string) {
+			w.far.mu.Lock()
+			defer w.far.mu.Unlock()
+			refused[to] = status
+		}
+		only := func(to string) suppression.Entry {
+			t.Helper()
+			list, err := store.Entries(t.Context(), to)
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%s has %+v, %v", to, list, err)
+			}
+			return list[0]
+		}
+		refuse("gone@dest.test", "5.1.1")
+		refuse("spam@dest.test", "5.7.1")
+		for range 2 {
+			w.submit("gone@dest.test", nil)
+			w.submit("spam@dest.test", nil)
+			time.Sleep(time.Hour)
+		}
+		if e := only("gone@dest.test"); e.Reason != suppression.HardBounce || !e.Expires.IsZero() || e.Source != "bounce:dest.test" || e.Scope != (suppression.Scope{}) {
+			t.Errorf("an address that is gone: %+v", e)
+		}
+		if list, _ := store.Entries(t.Context(), "spam@dest.test"); len(list) != 0 {
+			t.Errorf("a refused mail: %+v", list)
+		}
+		w.submit("spam@dest.test", nil) // the third within a month
+		time.Sleep(time.Hour)
+		if e := only("spam@dest.test"); e.Reason != suppression.SoftBounce || e.Expires.Sub(e.Created) != 24*time.Hour {
+			t.Errorf("refused three times: %+v", e)
+		}
+		time.Sleep(48 * time.Hour)
+		w.submit("spam@dest.test", nil)
+		time.Sleep(time.Hour)
+		if e := only("spam@dest.test"); e.Expires.Sub(e.Created) != 48*time.Hour {
+			t.Errorf("refused a fourth time: %+v", e)
+		}
+		for i := range 60 { // the provider has an outage
+			to := fmt.Sprintf("reader%d@dest.test", i)
+			refuse(to, "5.1.1")
+			w.submit(to, nil)
+		}
+		time.Sleep(time.Hour)
+		provisional := 0
+		for i := range 60 {
+			if e := only(fmt.Sprintf("reader%d@dest.test", i)); e.Expires.Sub(e.Created) == 24*time.Hour {
+				provisional++
+			}
+		}
+		if provisional < 35 {
+			t.Errorf("%d of 60 entries are provisional", provisional)
+		}
+	})
+}
