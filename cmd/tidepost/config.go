@@ -85,6 +85,7 @@ type Tenant struct {
 	Name     string `toml:"name"`
 	MaxHeld  int64  `toml:"max_held"` // deliveries
 	Audience string `toml:"audience"`
+	Display  string `toml:"display_name"` // before its readers
 }
 
 // RouteConfig says where mail goes.

@@ -78,6 +78,7 @@ networks = ["192.0.2.0/24"]
 [[tenant]]
 name = "acme"
 audience = "group"
+display_name = "Acme & Sons"
 [route]
 mode = "smarthost"
 smarthost = "mail.example.com:587"

@@ -27,6 +27,7 @@ func (s *server) openPublic(context.Context) error {
 	s.public = &public.Server{
 		Gateway: s.gateway, Store: s.store, Keys: s.links.keys.Load, OneClick: content.OneClick,
 		Hooks:          s.hook,
+		Sender:         s.sender,
 		Tenants:        s.knowsTenant,
 		TrustedProxies: Prefixes(c.HTTP.TrustedProxies), Log: s.log,
 	}
@@ -41,6 +42,21 @@ func (s *server) openPublic(context.Context) error {
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 60, 600},
 	}, []string{"lane"})
 	return s.listen("http.public", c.HTTP.Public, "public HTTP", s.public.Serve)
+}
+
+// sender is what a tenant's readers know it by: the name that it gives itself, else
+// its list, else its own unless nobody chose that.
+func (s *server) sender(tenant, list string) string {
+	c := s.config.Load()
+	switch name := c.Tenant(tenant).Display; {
+	case name != "":
+		return name
+	case tenant != "default":
+		return tenant
+	case list != "":
+		return list
+	}
+	return strings.TrimPrefix(c.HTTP.PublicURL, "https://")
 }
 
 // hook is a [hooks.NAME] as the public server knows it.

@@ -17,6 +17,7 @@ const pause = 30 * 24 * time.Hour
 // asked is a request for a page about a reader's mail.
 type asked struct {
 	*reader
+	sender string // what its reader knows the tenant by
 	source string // "unsubscribe" or "preferences"
 	more   string // relative address of the preference page; "": this is it
 }
@@ -47,6 +48,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, p token.Purpose) (a
 		s.log().Error("a reader's page could not be shown", "error", err)
 		s.later(w, r)
 	default:
+		a.sender = s.sender(a.tenant, a.list)
 		return a, true
 	}
 	return a, false
@@ -60,7 +62,7 @@ func (s *Server) later(w http.ResponseWriter, r *http.Request) {
 
 // fill makes the page about a reader's mail.
 func (a *asked) fill(kind templates.Kind) templates.Page {
-	return templates.Page{Kind: kind, Sender: a.tenant, List: a.list, Reader: templates.Mask(a.mailbox.String()), Preferences: a.more}
+	return templates.Page{Kind: kind, Sender: a.sender, List: a.list, Reader: templates.Mask(a.mailbox.String()), Preferences: a.more}
 }
 
 // signal is what a choice tells.

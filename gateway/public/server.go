@@ -32,6 +32,7 @@ type Server struct {
 	Keys     func() *token.Keys               // nil: no link is ours
 	OneClick func(header []byte) string       // the sender's own one-click URL in a message's header; nil: none
 	Hooks    func(source string) (Hook, bool) // nil: none
+	Sender   func(tenant, list string) string // the name that readers know a tenant by; nil: its own
 	Tenants  func(name string) bool           // whether the configuration knows a tenant; nil: all. Of others opens and clicks teach nothing; their readers' choices are kept
 
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
@@ -104,6 +105,14 @@ func (s *Server) start() {
 		s.seen, s.acts, s.bad = newLimiter(seenRate, seenBurst), newLimiter(actRate, actBurst), newLimiter(badRate, badBurst)
 		s.reports = newReports()
 	})
+}
+
+// sender is how a tenant is called before its readers.
+func (s *Server) sender(tenant, list string) string {
+	if s.Sender == nil {
+		return tenant
+	}
+	return s.Sender(tenant, list)
 }
 
 func (s *Server) now() time.Time {

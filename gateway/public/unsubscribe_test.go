@@ -161,3 +161,15 @@ func TestManyReadersAtOnce(t *testing.T) {
 		t.Errorf("%d different signals, want 80", len(kinds))
 	}
 }
+
+// Readers see the name that they know their sender by, not the one that it has here.
+func TestSenderIsCalledByItsName(t *testing.T) {
+	s := &Server{}
+	if got := s.sender("acme", "news.acme.example"); got != "acme" {
+		t.Errorf("without a name it is called %q", got)
+	}
+	s.Sender = func(tenant, list string) string { return "The shop of " + tenant + " and " + list }
+	if got := s.sender("acme", "news"); got != "The shop of acme and news" {
+		t.Errorf("it is called %q", got)
+	}
+}
