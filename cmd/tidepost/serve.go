@@ -51,6 +51,7 @@ type server struct {
 	cert      atomic.Pointer[tls.Certificate]
 	rules     derived[*gateway.Rules]
 	limits    derived[throttle.Limits]
+	ruleFiles ruleFiles
 }
 
 // namedListener is an open port and what serves it.
@@ -61,9 +62,10 @@ type namedListener struct {
 }
 
 // runServe runs the gateway until ctx ends.
-func runServe(ctx context.Context, cfg *Config, warnings []string, stdout, stderr io.Writer) error {
+func runServe(ctx context.Context, cfg *Config, warnings []string, rulesDir string, stdout, stderr io.Writer) error {
 	tuneMemory()
 	s := newServer(cfg, stdout, stderr)
+	s.ruleFiles.dir = rulesDir
 	for _, w := range warnings {
 		s.log.Warn(w)
 	}
@@ -93,7 +95,7 @@ func newServer(cfg *Config, stdout, stderr io.Writer) *server {
 // open prepares every part; nothing is served yet.
 func (s *server) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.openStore, s.openLinks, s.openGateway, s.openBus, s.openSMTP, s.openPublic, s.openAdmin,
+		s.openStore, s.openLinks, s.openGateway, s.openBus, s.openSMTP, s.openPublic, s.openAdmin, s.loadRuleFiles,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -132,6 +134,9 @@ func (s *server) announce() {
 	fmt.Fprintf(s.stdout, "tidepost %s, route mode %s, data in %s\n", version, c.Route.Mode, c.DataDir)
 	for _, l := range s.listeners {
 		fmt.Fprintf(s.stdout, "%s on %s\n", l.what, l.Addr())
+	}
+	if url := s.bus.clientURL(); url != "" {
+		fmt.Fprintf(s.stdout, "NATS on %s\n", url)
 	}
 	if c.Route.Mode == "capture" {
 		fmt.Fprintln(s.stdout, "nothing leaves this machine: mail is captured; `tidepost queue list` shows it")
@@ -210,6 +215,7 @@ func (s *server) reloadOnHangup() (stop func()) {
 			select {
 			case <-hangup:
 				s.reload()
+				s.loadRuleFiles(context.Background()) // what fails is logged, and the rules before stay
 			case <-done:
 				return
 			}

@@ -63,6 +63,14 @@ func (b *busParts) run(ctx context.Context) error {
 	return b.relay.Run(ctx)
 }
 
+// clientURL is where programs reach the embedded server; "" where they cannot.
+func (b *busParts) clientURL() string {
+	if b.embedded == nil || b.embedded.Listen == "" {
+		return ""
+	}
+	return b.embedded.ClientURL()
+}
+
 // stream says how far the signals over NATS are applied; nil where none come.
 func (b *busParts) stream() func() admin.Stream {
 	if b.signals == nil {

@@ -99,7 +99,7 @@ func (st *status) print(a *app) error {
 	t.row("disk", st.disk())
 	t.row("signals", fmt.Sprintf("%d in the last hour, last %s", st.Signals.Hour, show(st.Signals.Last)))
 	if x := st.Signals.Stream; x != nil {
-		t.row("", fmt.Sprintf("%d wait in NATS, opt-outs %.0f s behind", x.Pending, x.LagSeconds))
+		t.row("stream", fmt.Sprintf("%d wait in NATS, opt-outs %.0f s behind", x.Pending, x.LagSeconds))
 	}
 	for _, p := range st.Paused {
 		t.row("paused", fmt.Sprintf("%s by %s at %s", scope{p.Tenant, p.Campaign}, p.By, show(p.At)))
