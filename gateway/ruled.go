@@ -25,7 +25,7 @@ func (t *turn) ruled(n *Delivery) rules.Verdict {
 	v := set.Evaluate(&f)
 	if len(v.Tripped) > 0 {
 		tripped := v.Tripped
-		t.then(func() { go t.g.trip(tripped) })
+		t.then(func() { go t.g.trip(set, tripped) })
 	}
 	return v
 }
@@ -40,9 +40,10 @@ func (t *turn) facts(n *Delivery) rules.Facts {
 	f.Message.Subject, f.Message.Tags, f.Mailbox.Attributes = m.subject, m.tags, m.attributes
 	local, domain, _ := strings.Cut(t.box.Address, "@")
 	f.Mailbox.Local, f.Mailbox.Domain, f.Mailbox.Provider = local, domain, provider(domain)
-	h.did.facts(&f.Mailbox, t.now)
+	sees := g.sees(t.box, n)
+	h.did.facts(&f.Mailbox, t.now, sees)
 	f.Mailbox.DomainSends, f.Mailbox.DomainBounces = g.domains.week(domain, t.now)
-	if len(t.box.Profile) > 0 {
+	if len(t.box.Profile) > 0 && sees <= scheduler.SeesClick && !g.Rules(n.Tenant).sensitive(n.List) {
 		p, m, at := &t.profile().Interest, g.model(n.Tenant).Interest, t.now.Unix()
 		f.Mailbox.Modelled, f.Mailbox.Tolerance = true, float64(p.Tolerance(m))
 		f.Mailbox.Fatigue = float64(p.Pressure(m, at, 0)) * f.Mailbox.Tolerance
@@ -60,6 +61,9 @@ func (t *turn) record(n *Delivery, p *scheduler.Plan) []byte {
 	d := rules.Decision{ID: n.ID.String(), Mailbox: t.box.Key.draw(), Facts: t.facts(n), Propensity: float64(p.Decision.Propensity)}
 	if !p.Decision.At.IsZero() {
 		d.Arm = p.Decision.Arm.String()
+	}
+	if !p.Decision.Live {
+		d.Propensity = 1 // what was drawn by lot was only noted
 	}
 	switch {
 	case p.Action == scheduler.Drop:
@@ -98,16 +102,18 @@ func (t *turn) open(n *Delivery, v *rules.Verdict) (at time.Time, why string) {
 	if v.Kind == rules.Hold {
 		later(v.Until, v.Rule)
 	}
-	for _, c := range v.Caps {
-		later(t.box.Gates.Opens(c.N, c.Window, t.now), c.Rule)
-	}
-	if v.MinGap > 0 {
-		later(t.box.Gates.Opens(1, v.MinGap, t.now), "min_gap")
+	if n.Slot.IsZero() { // else it is a retry, and the slot that closes them its own
+		for _, c := range v.Caps {
+			later(t.box.Gates.Opens(c.N, c.Window, t.now), c.Rule)
+		}
+		if v.MinGap > 0 {
+			later(t.box.Gates.Opens(1, v.MinGap, t.now), "min_gap")
+		}
 	}
 	where := t.where(n)
 	for _, q := range v.Quiet {
 		if q.Covers(t.now.In(where)) {
-			later(quietEnd(q, t.now.In(where)), q.Rule)
+			later(quietEnd(q, t.now, where), q.Rule)
 		}
 	}
 	if at.IsZero() || !at.After(t.now) {
@@ -117,25 +123,19 @@ func (t *turn) open(n *Delivery, v *rules.Verdict) (at time.Time, why string) {
 }
 
 // quietEnd is when a stretch that covers an instant is over.
-func quietEnd(q rules.Span, now time.Time) time.Time {
-	end := time.Date(now.Year(), now.Month(), now.Day(), 0, q.To, 0, 0, now.Location())
-	for !end.After(now) {
-		end = end.AddDate(0, 0, 1)
-	}
-	return end
+func quietEnd(q rules.Span, now time.Time, where *time.Location) time.Time {
+	return scheduler.QuietMinutes(q.From, q.To).Until(now, where)
 }
 
 // bend applies a verdict to what the scheduler is asked: a hold is a not-before.
 // Priority never makes mail so urgent that it passes the gates.
 func (t *turn) bend(it *scheduler.Item, n *Delivery, v *rules.Verdict) {
 	it.Priority = int8(min(max(int(it.Priority)+v.Priority, -9), urgentPriority-1))
-	end := n.Accepted.Add(t.g.hold(n))
-	if at, _ := t.open(n, v); at.After(it.NotBefore) {
-		if at.After(end) {
-			at = end
-		}
-		it.NotBefore = at
+	at, _ := t.open(n, v)
+	if end := n.Accepted.Add(t.g.hold(n)); at.After(end) {
+		at = end
 	}
+	it.NotBefore = later(it.NotBefore, at)
 }
 
 // hold is how long a delivery may be held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"time"
 
 	"tidepost/suppression"
@@ -124,6 +125,34 @@ type (
 		Entries(ctx context.Context, canonical string) ([]suppression.Entry, error)
 	}
 
+	// Lists takes whole lists of suppressions, beside the entries that come one by
+	// one. An entry that came one by one, a tombstone too, stands over the same
+	// (address, scope, reason) of a list, and a list over those published before it.
+	Lists interface {
+		// Stage sorts entries into a list that nobody sees yet. The same name again
+		// replaces what was staged. After an interruption AllLists tells in Lines how
+		// many entries are durable; a caller with the same source leaves those out
+		// and says so in skip, or begins anew with 0. A caller whose source fails
+		// cancels ctx. progress, which may be nil, is told of the entries taken so far.
+		Stage(ctx context.Context, name string, skip int, entries iter.Seq[suppression.Entry], progress func(lines int)) (StagedList, error)
+		// Publish makes a staged list live in one small commit, in the place of a live
+		// one of that name; nothing is live before.
+		Publish(ctx context.Context, name, actor string) error
+		// Discard throws away a staged list or, where there is none, the live one of
+		// that name.
+		Discard(ctx context.Context, name, actor string) error
+		// AllLists returns what is staged, wholly or in part, and what is live, by name.
+		AllLists() []StagedList
+		// ScanEntries yields every entry in force, tombstones too, in the order of
+		// their hashes, from behind a cursor on; "" is the beginning.
+		ScanEntries(ctx context.Context, after string, yield func(cursor string, e suppression.Entry) bool) error
+		// Suppressed counts the entries in force, without tombstones.
+		Suppressed() map[SuppressedKind]int64
+		// HasHashed reports whether there are entries under a digest of an address,
+		// "sha256:HEX" or "md5:HEX" in its place: only then need they be looked up.
+		HasHashed() (sha256, md5 bool)
+	}
+
 	// Settings is the read side of Change.Settings.
 	Settings interface {
 		Settings() map[string][]byte
@@ -159,6 +188,24 @@ type (
 		Usage() Usage
 	}
 )
+
+// StagedList is what is known of a list of suppressions.
+type StagedList struct {
+	Name    string
+	Entries int64     // in it; 0 while it is staged in part
+	Lines   int       // entries of the source that are durable, repeated ones too
+	Ready   bool      // staged whole: it can be published
+	Live    bool      // it counts
+	Bytes   int64     // on disk; a file that several live lists share counts for each
+	At      time.Time // of its staging or, live, its publication
+	Damaged string    // what is wrong with its file; bulk mail waits meanwhile
+}
+
+// SuppressedKind is what Lists.Suppressed counts by.
+type SuppressedKind struct {
+	Reason suppression.Reason
+	Scope  suppression.ScopeKind
+}
 
 // Cursor is a place in the journal. The zero value is its beginning.
 type Cursor struct {

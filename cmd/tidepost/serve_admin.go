@@ -39,8 +39,8 @@ func (s *server) openAdmin(context.Context) error {
 			AuthFailures: func() int64 { return s.smtp.Metrics.AuthFailures.Load() },
 			Stopped:      s.store.Stopped,
 		},
-		Resume: s.bus.resume(),
-		Extra:  append(s.forwarded(), &s.public.Metrics, s.took),
+		Resume: s.bus.resume(), RuleFiles: s.ruleFiles.told,
+		Extra: append(s.forwarded(), &s.public.Metrics, s.took),
 	}
 	return s.listen("http.admin", c.HTTP.Admin, "admin API", s.admin.Serve)
 }

@@ -20,6 +20,7 @@ type explanation struct {
 	Notes       []string        `json:"notes,omitempty"` // control headers that were ignored
 	Gates       []gatesDoc      `json:"gates,omitempty"`
 	Readers     []readerDoc     `json:"readers,omitempty"` // what is known of the address's owner, by audience
+	Rules       []rulingDoc     `json:"rules,omitempty"`   // of the admin's, about each delivery that they have a say in
 	Paused      []pauseDoc      `json:"paused,omitempty"`
 	Destination *destinationDoc `json:"destination,omitempty"`
 	Mode        string          `json:"mode,omitempty"`
@@ -61,7 +62,9 @@ func (s *Server) explain(c *call) (any, error) {
 	if id, ok := explainedDelivery(subject); ok {
 		err = s.explainDelivery(c.Context(), b, x, id)
 	} else {
-		err = s.explainAddress(c.Context(), b, x, subject)
+		if err = s.explainAddress(c.Context(), b, x, subject); err == nil {
+			err = s.tellRulesOf(c.Context(), x)
+		}
 	}
 	return x, err
 }
@@ -92,6 +95,7 @@ func (s *Server) explainDelivery(ctx context.Context, b gateway.Browser, x *expl
 	if box, err := s.Store.Mailbox(ctx, d.Mailbox); err == nil {
 		x.tellDecision(d, box.Location())
 		x.Deliveries[0].Decision = newDecisionDoc(d, box.Location())
+		s.tellRules(x, d, box, events)
 		if d.Spared {
 			x.say("It was not dropped, because more than policy.max_drop of that hour's bulk mail would have been.")
 		}

@@ -19,6 +19,7 @@ var sentences = map[string]string{
 	"max_drop":               "More of the hour's bulk mail than policy.max_drop allows would be dropped; it is held instead.",
 	"refused":                "The next hop refused it for good.",
 	"retry":                  "The last attempt was put off and it is tried again.",
+	"rule":                   "A rule of yours says so.",
 	"suppressed":             "A suppression stops it.",
 	"suppression_unreadable": "The suppression list cannot be read, so bulk mail waits.",
 	"unsent":                 "The connection ended before it was begun; that was no attempt.",

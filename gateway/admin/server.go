@@ -37,6 +37,8 @@ type Server struct {
 	Sources Sources
 	Extra   []prometheus.Collector
 
+	RuleFiles func() *RuleFiles // what rules come from files; nil, or nothing: they are set here
+
 	Log *slog.Logger // nil: slog.Default
 
 	once      sync.Once

@@ -30,6 +30,7 @@ func (s *Store) Backup(ctx context.Context, dest string) error {
 		func() error { return backupLog(ctx, s.history, s.journal, filepath.Join(dest, "journal")) },
 		func() error { return backupLog(ctx, s.messages, s.log, filepath.Join(dest, "log")) },
 		func() error { return s.backupLarge(ctx, filepath.Join(dest, "large")) },
+		func() error { return s.backupLists(ctx, filepath.Join(dest, "lists")) },
 		func() error { return s.opt.disk.SyncDir(dest) },
 	} {
 		if err := errors.Join(ctx.Err(), step()); err != nil {
@@ -159,6 +160,12 @@ func restore(backup, dir string) error {
 	}
 	for _, name := range []string{"state.db", "journal", "log", "large"} {
 		if err := copyTree(filepath.Join(backup, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	lists := filepath.Join(backup, "lists") // an earlier version had none
+	if _, err := os.Stat(lists); err == nil {
+		if err := copyTree(lists, filepath.Join(dir, "lists")); err != nil {
 			return err
 		}
 	}

@@ -217,6 +217,12 @@ func (s *Store) Usage() gateway.Usage {
 		}
 	}
 	u.Index = fileSize(s.dir("state.db"))
+	lists, _ := os.ReadDir(s.dir("lists"))
+	for _, f := range lists {
+		if info, err := f.Info(); err == nil {
+			u.Index += info.Size()
+		}
+	}
 	u.Free, _, _ = s.opt.disk.Space(s.opt.Dir)
 	return u
 }

@@ -11,7 +11,7 @@ import (
 var (
 	bucketMailbox = []byte("mailbox") // key → appendBox: the whole state
 	bucketDue     = []byte("due")     // key → appendDue: only mailboxes with something to release
-	bucketEntry   = []byte("entry")   // canonical address → its suppression entries
+	bucketEntries = []byte("entries") // hash of an address → appendEntryList
 	bucketSetting = []byte("setting") // name → value
 	bucketTotals  = []byte("totals")  // tenant or campaign → totals, as of the positions
 	bucketSegment = []byte("segment") // log segment → segmentUse, as of the positions
@@ -19,12 +19,17 @@ var (
 	bucketMeta    = []byte("meta")    // positions and the mark of a restored store
 )
 
-var allBuckets = [][]byte{bucketMailbox, bucketDue, bucketEntry, bucketSetting, bucketTotals, bucketSegment, bucketCursor, bucketMeta}
+var allBuckets = [][]byte{bucketMailbox, bucketDue, bucketEntries, bucketSetting, bucketTotals, bucketSegment, bucketCursor, bucketMeta}
 
 var (
 	metaPositions = []byte("positions")
 	metaHeld      = []byte("held")
+	metaLists     = []byte("lists") // the table of live lists
+	metaTally     = []byte("tally") // counts of entries, as of the positions
 )
+
+// bucketEntryText is where an earlier version kept entries, by their address's text.
+var bucketEntryText = []byte("entry")
 
 func createBuckets(tx *bbolt.Tx) error {
 	for _, name := range allBuckets {
@@ -38,7 +43,9 @@ func createBuckets(tx *bbolt.Tx) error {
 // positions are the places from which both logs are replayed.
 type positions struct{ log, journal place }
 
-const positionsVersion = 1
+// positionsVersion 2 tells an earlier version that it would look for the entries
+// in vain.
+const positionsVersion = 2
 
 func appendPositions(b []byte, p positions) []byte {
 	return appendPlace(appendPlace(append(b, positionsVersion), p.log), p.journal)

@@ -26,7 +26,9 @@ type capture struct {
 	sums     *sumsCopy
 	settings map[string][]byte
 	cursors  map[string]place
-	entries  map[string]*entryList
+	entries  map[entryHash]*entryList
+	lists    []byte // the table of live lists
+	tally    []byte
 }
 
 // checkpoint writes what changed since the last one to bbolt. It is a fuzzy
@@ -77,7 +79,9 @@ func (s *Store) capture() *capture {
 		return nil
 	}
 	s.stored = at
-	return &capture{at: at, sums: s.sums.capture(), settings: s.settings.capture(), cursors: cursors, entries: s.entries.dirty()}
+	c := &capture{at: at, sums: s.sums.capture(), settings: s.settings.capture(), cursors: cursors}
+	s.entries.capture(c)
+	return c
 }
 
 // checkpointFailed decides whether a failure is one to wait out. A full disk
@@ -241,11 +245,13 @@ func (s *Store) writeCapture(c *capture) error {
 			put(bucketSetting, []byte(k), v)
 		}
 		for k, l := range c.entries {
-			put(bucketEntry, []byte(k), appendEntries(nil, l.list))
+			put(bucketEntries, k[:], appendEntryList(l))
 		}
 		if c.cursors != nil {
 			errs = append(errs, putCursors(tx, c.cursors))
 		}
+		put(bucketMeta, metaLists, c.lists)
+		put(bucketMeta, metaTally, c.tally)
 		put(bucketMeta, metaPositions, appendPositions(nil, c.at))
 		return errors.Join(errs...)
 	})

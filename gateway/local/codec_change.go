@@ -9,8 +9,8 @@ import (
 )
 
 // changeVersion 2 added Heard and Wishes to the mailbox, the addresses to forget, and
-// the facts of events.
-const changeVersion = 2
+// the facts of events; 3 the marks of forgotten addresses and the table of lists.
+const changeVersion = 3
 
 // unknownState stands for the earlier state of a delivery that its mailbox did
 // not hold.
@@ -25,7 +25,9 @@ type change struct {
 	before     []byte              // earlier state of each delivery, so that sums follow from the record alone
 	extra      []*gateway.Delivery // deliveries that events speak of and the change does not touch
 	entries    []suppression.Entry
-	forget     []string // addresses of which no entry is kept
+	forget     []string    // addresses of which no entry is kept
+	marks      []entryMark // of addresses forgotten earlier
+	lists      []byte      // the table of lists, where it changed
 	settings   []gateway.Setting
 	events     []gateway.Event
 }
@@ -49,6 +51,11 @@ func appendChange(b []byte, c *change) []byte {
 		b = suppression.AppendEntry(b, &c.entries[i])
 	}
 	b = appendStrings(b, c.forget)
+	b = binary.AppendUvarint(b, uint64(len(c.marks)))
+	for _, m := range c.marks {
+		b = binary.AppendUvarint(append(b, m.hash[:]...), m.hides)
+	}
+	b = appendBytes(b, c.lists)
 	b = binary.AppendUvarint(b, uint64(len(c.settings)))
 	for _, s := range c.settings {
 		b = appendString(b, s.Name)
@@ -143,6 +150,12 @@ func decodeChange(b []byte, words map[string]string) (*change, error) {
 	if v >= 2 {
 		c.forget = d.strings()
 	}
+	if v >= 3 {
+		d.marks(c)
+		if b := d.bytes(); len(b) > 0 {
+			c.lists = slices.Clone(b)
+		}
+	}
 	d.settings(c)
 	for range d.count() {
 		if d.err != nil {
@@ -167,6 +180,18 @@ func (d *decoder) entries(c *change) {
 			break
 		}
 		c.entries = append(c.entries, d.entry())
+	}
+}
+
+func (d *decoder) marks(c *change) {
+	for range d.count() {
+		if d.err != nil {
+			break
+		}
+		var m entryMark
+		copy(m.hash[:], d.fixed(len(m.hash)))
+		m.hides = d.uvarint()
+		c.marks = append(c.marks, m)
 	}
 }
 

@@ -96,6 +96,13 @@ func (s *Store) prepare(c *gateway.Change) (*change, error) {
 	} else if err := s.boxes.reserve(c, step); err != nil {
 		return nil, err
 	}
+	// The marks say what forgetting hides to a Recover that finds the journal
+	// without the beginning, and so without the table of lists.
+	for _, a := range c.Forget {
+		if last := s.entries.set.Load().last(); last > 0 {
+			step.marks = append(step.marks, entryMark{hashText(a), last})
+		}
+	}
 	step.findExtra()
 	return step, nil
 }
@@ -204,11 +211,16 @@ func (s *Store) applyRest(c *change) error {
 	if len(c.events) > 0 {
 		s.news.Store(true)
 	}
-	s.entries.forget(c.forget)
-	if len(c.entries) > 0 {
-		return s.entries.put(c.entries)
+	if len(c.forget)+len(c.marks)+len(c.entries) == 0 && c.lists == nil {
+		return nil
 	}
-	return nil
+	if err := errors.Join(s.entries.forget(c.forget), s.entries.hide(c.marks), s.entries.put(c.entries)); err != nil {
+		return err
+	}
+	if c.lists == nil {
+		return nil
+	}
+	return s.adopt(c.lists)
 }
 
 // apply makes a mailbox's next state from a change, unless its state already

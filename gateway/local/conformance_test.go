@@ -39,6 +39,7 @@ func TestConformance(t *testing.T) {
 		o := testOptions(dir)
 		o.SegmentBytes = 256 << 10
 		o.CacheSize = 1
+		o.runEntries = 1000
 		o.CheckpointEvery = time.Duration(1+rand.IntN(30)) * time.Millisecond
 		o.SettledFor, o.retainEvery, o.moveGrace = time.Nanosecond, time.Millisecond, time.Millisecond
 		d := newFakeDisk()

@@ -21,6 +21,11 @@
 //     room.
 //   - state.db cannot be read. Open fails and names `tidepost recover`, which
 //     rebuilds it from both logs with everything held.
+//   - The file of a suppression list is damaged or missing. The start goes on;
+//     questions whose answer may be in the damaged part fail, so that bulk mail
+//     to those addresses waits, until the list is discarded or restored.
+//   - A list is being staged or published. Its files count for nothing until one
+//     journal record names them, and go when no checkpoint names them any more.
 //   - A second process opens the directory. It is refused.
 //
 // The order that keeps this true: a record is synced before it is

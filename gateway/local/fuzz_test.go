@@ -37,7 +37,8 @@ func sampleChange() *change {
 		head:     &gateway.Mailbox{Key: d.Mailbox, Address: "a@b.test", Audience: "acme", Zone: "UTC", Profile: []byte{1}},
 		settings: []gateway.Setting{{Name: "gone"}, {Name: "empty", Value: []byte{}}, {Name: "mode", Value: []byte("live")}},
 		entries:  []suppression.Entry{{Address: "a@b.test", Reason: suppression.Manual, Created: d.Due.Truncate(time.Millisecond)}},
-		events:   []gateway.Event{e, {Kind: "unheard_of", At: d.Due, Delivery: &other}, {Kind: gateway.EventSetting, Name: "x"}},
+		forget:   []string{"c@d.test"}, marks: []entryMark{{entryHash{1}, 300}}, lists: []byte{1, 0, 0, 0},
+		events: []gateway.Event{e, {Kind: "unheard_of", At: d.Due, Delivery: &other}, {Kind: gateway.EventSetting, Name: "x"}},
 	}
 	c.head.Gates.Count(sendAt(d.Due))
 	c.findExtra()
@@ -89,6 +90,9 @@ var decoders = map[string]func([]byte) error{
 	"totals":     func(b []byte) error { _, err := decodeTotals(b); return err },
 	"use":        func(b []byte) error { _, err := decodeUse(b); return err },
 	"positions":  func(b []byte) error { _, err := decodePositions(b); return err },
+	"table":      func(b []byte) error { _, err := decodeTable(b); return err },
+	"tally":      func(b []byte) error { _, err := decodeTally(b); return err },
+	"layer":      func(b []byte) error { _, err := decodeLayerMeta(b); return err },
 	"dictionary": func(b []byte) error { _, _, err := decodeDictionary(b); return err },
 	"due": func(b []byte) error {
 		d := decoder{b: b}
@@ -112,7 +116,7 @@ func FuzzDecoders(f *testing.F) {
 			decode(b)
 		}
 		decodeMessageRecord(b)
-		decodeEntries(b)
+		decodeEntryList(b)
 		expandS2(b)
 		d := decoder{b: b}
 		newCompressor().expandZstd(&d, func() (uint64, []byte, error) { return 0, []byte("dictionary"), nil })

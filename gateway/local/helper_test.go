@@ -18,7 +18,7 @@ var ctx = context.Background()
 
 // testOptions are small so that tests cross segments and checkpoints often.
 func testOptions(dir string) Options {
-	o := Options{Dir: dir, SegmentBytes: 4 << 20, Reserve: 1}
+	o := Options{Dir: dir, SegmentBytes: 4 << 20, Reserve: 1, removeRest: time.Nanosecond}
 	if os.Getenv("TIDEPOST_LOG") != "" {
 		o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	CacheSize       int           // mailbox states kept in memory; 8,192
 	SegmentBytes    int64         // size of a segment; 64 MiB, on small disks less
 
+	runEntries  int           // entries of a list sorted in memory at a time
+	removeRest  time.Duration // see removeRest
 	retainEvery time.Duration // pause between looks at what may go; a minute
 	moveGrace   time.Duration // how long content stays where it was after compaction; 10 minutes
 
@@ -49,6 +51,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.CheckpointEvery, time.Second)
 	setDefault(&o.CheckpointBytes, 64<<20)
 	setDefault(&o.CacheSize, 8192)
+	setDefault(&o.runEntries, runEntries)
+	setDefault(&o.removeRest, removeRest)
 	setDefault(&o.retainEvery, time.Minute)
 	setDefault(&o.moveGrace, 10*time.Minute)
 }

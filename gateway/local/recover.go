@@ -42,7 +42,7 @@ func (s *Store) recover() (err error) {
 		return err
 	}
 	s.useIndex()
-	s.recovering = true
+	s.recovering, s.entries.rebuilding = true, true
 	ends, err := s.replay(positions{})
 	if err != nil {
 		return err
@@ -56,7 +56,11 @@ func (s *Store) recover() (err error) {
 	if err := s.sweepLarge(); err != nil {
 		return err
 	}
-	c := &capture{at: ends, sums: s.sums.capture(), settings: s.settings.capture(), cursors: s.cursors.all(), entries: s.entries.dirty()}
+	if err := s.countRecovered(); err != nil {
+		return err
+	}
+	c := &capture{at: ends, sums: s.sums.capture(), settings: s.settings.capture(), cursors: s.cursors.all()}
+	s.entries.capture(c)
 	if err := s.writeCapture(c); err != nil {
 		return err
 	}

@@ -43,6 +43,10 @@ func (s *Store) retain(ctx context.Context) error {
 	if err := s.removeSettled(); err != nil {
 		return err
 	}
+	s.noteMerge()
+	if err := s.removeLists(); err != nil {
+		return err
+	}
 	return s.removeHistory()
 }
 
@@ -209,11 +213,10 @@ func (s *Store) removeHistory() error {
 // them, so that Recover brings every opt-out back however old it is. No change
 // may be computed meanwhile.
 func (s *Store) carryForward(n uint32) error {
-	addresses, names := make(map[string]bool), make(map[string]bool)
+	hashes, names, lists := make(map[entryHash]bool), make(map[string]bool), false
 	_, _, err := s.readChanges(n, 0, 0, nil, func(_ place, c *change) bool {
-		for _, e := range c.entries {
-			addresses[e.Address] = true
-		}
+		c.eachHash(func(h entryHash) { hashes[h] = true })
+		lists = lists || c.lists != nil
 		for _, set := range c.settings {
 			names[set.Name] = true
 		}
@@ -222,8 +225,13 @@ func (s *Store) carryForward(n uint32) error {
 	if err == nil {
 		err = s.journalCursors(s.cursors.all())
 	}
-	if err != nil || len(addresses)+len(names) == 0 {
+	if err != nil || len(hashes)+len(names) == 0 && !lists {
 		return err
+	}
+	if lists {
+		if err := s.carryLists(); err != nil {
+			return err
+		}
 	}
 	s.moving.Lock()
 	defer s.moving.Unlock()
@@ -235,12 +243,15 @@ func (s *Store) carryForward(n uint32) error {
 	for name := range names {
 		c.settings = append(c.settings, gateway.Setting{Name: name, Value: values[name]})
 	}
-	for a := range addresses {
-		list, err := s.entries.get(a)
+	for h := range hashes {
+		l, err := s.entries.base(h)
 		if err != nil {
 			return err
 		}
-		if c.entries = append(c.entries, list...); len(c.entries) >= carriedEntries {
+		if l.hides > 0 {
+			c.marks = append(c.marks, entryMark{h, l.hides})
+		}
+		if c.entries = append(c.entries, l.list...); len(c.entries)+len(c.marks) >= carriedEntries {
 			if err := s.commitInternal(&c); err != nil {
 				return err
 			}
@@ -248,6 +259,28 @@ func (s *Store) carryForward(n uint32) error {
 		}
 	}
 	return s.commitInternal(&c)
+}
+
+// eachHash calls visit for every hash under which the change put or removed
+// something.
+func (c *change) eachHash(visit func(entryHash)) {
+	for _, e := range c.entries {
+		visit(hashText(e.Address))
+	}
+	for _, a := range c.forget {
+		visit(hashText(a))
+	}
+	for _, m := range c.marks {
+		visit(m.hash)
+	}
+}
+
+// carryLists writes the table of lists once more. None may be published between
+// its reading and its commit.
+func (s *Store) carryLists() error {
+	s.lists.changing.Lock()
+	defer s.lists.changing.Unlock()
+	return s.commitInternal(&change{lists: s.entries.set.Load().table.append(nil)})
 }
 
 // carriedEntries is how many entries are carried forward in one record.

@@ -36,6 +36,7 @@ type Store struct {
 	boxes    *mailboxes
 	sums     *sums
 	entries  *entries
+	lists    *lists
 	settings *settings
 	cursors  *cursors
 
@@ -54,6 +55,7 @@ type Store struct {
 	stored        positions     // guarded by checkpointing: of the last checkpoint
 	captured      atomic.Uint64 // place in the log up to which the last one holds everything
 	work          chan struct{} // there is something to checkpoint
+	merges        chan struct{} // there may be lists to merge
 	progress      announcement  // the checkpoint has written something, or could not
 	waits         atomic.Bool   // the last checkpoint found no room
 	quit          chan struct{}
@@ -65,9 +67,10 @@ type Store struct {
 	movedAt           map[uint32]time.Time // guarded by retaining: when compaction was done with a segment
 	lookedForCaptured time.Time            // guarded by retaining
 
-	claimed    atomic.Bool // large files got names that are not synced
-	held       atomic.Bool // restored or rebuilt, and not confirmed
-	recovering bool        // everything is being replayed
+	claimed    atomic.Bool  // large files got names that are not synced
+	alarmed    atomic.Int64 // when damage in a list was reported last
+	held       atomic.Bool  // restored or rebuilt, and not confirmed
+	recovering bool         // everything is being replayed
 }
 
 var (
@@ -76,6 +79,7 @@ var (
 	_ gateway.Entries  = (*Store)(nil)
 	_ gateway.Settings = (*Store)(nil)
 	_ gateway.Journal  = (*Store)(nil)
+	_ gateway.Lists    = (*Store)(nil)
 )
 
 // Open opens the store in a directory, making it when it is new, and brings it
@@ -94,7 +98,9 @@ func newStore(opt Options) *Store {
 	return &Store{
 		opt:  opt,
 		work: make(chan struct{}, 1), quit: make(chan struct{}),
+		merges:     make(chan struct{}, 1),
 		sums:       newSums(),
+		lists:      newLists(),
 		compressor: newCompressor(),
 		movedAt:    make(map[uint32]time.Time),
 		settings:   &settings{values: make(map[string][]byte), changed: make(map[string]bool)},
@@ -118,8 +124,14 @@ func (s *Store) open() (err error) {
 	if s.index, err = openIndex(s.dir("state.db")); err != nil {
 		return unreadable(err)
 	}
+	if err := migrateEntries(s.index); err != nil {
+		return unreadable(err)
+	}
 	s.useIndex()
 	from, err := s.load()
+	if err == nil {
+		err = s.loadEntries()
+	}
 	if err != nil {
 		return unreadable(err)
 	}
@@ -127,7 +139,7 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.sweepLarge(); err != nil {
+	if err := errors.Join(s.sweepLarge(), s.loadLists()); err != nil {
 		return err
 	}
 	return s.startWriters(from, ends)
@@ -154,7 +166,8 @@ func (s *Store) openLogs() (err error) {
 // useIndex lets what is kept in state.db use it.
 func (s *Store) useIndex() {
 	s.boxes = newMailboxes(s.index, s.opt.CacheSize)
-	s.entries = &entries{index: s.index, changed: make(map[string]*entryList)}
+	s.entries = newEntries(s.index)
+	s.entries.alarm, s.entries.now = s.listAlarm, s.now
 }
 
 // dir returns the path of one of the store's directories.
@@ -164,7 +177,7 @@ func (s *Store) now() time.Time { return s.opt.Now() }
 
 // openDir makes the directories, takes the lock and checks the format.
 func (s *Store) openDir() (err error) {
-	for _, name := range []string{"", "large", "quarantine"} {
+	for _, name := range []string{"", "large", "lists", "quarantine"} {
 		if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
 			return err
 		}
@@ -255,6 +268,8 @@ func (s *Store) startWriters(from, ends positions) (err error) {
 	s.guard.start()
 	s.running.Go(s.runCheckpoints)
 	s.running.Go(s.runRetention)
+	s.running.Go(s.runMerges)
+	s.noteMerge()
 	s.noteWork()
 	return nil
 }
@@ -311,6 +326,9 @@ func (s *Store) abandon() {
 	}
 	if s.history != nil {
 		s.history.close()
+	}
+	if s.entries != nil {
+		s.entries.set.Load().closeBut(newLayerSet(listTable{}, nil))
 	}
 	if s.index != nil {
 		s.index.close()

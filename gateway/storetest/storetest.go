@@ -3,7 +3,7 @@
 // maps and lists.
 //
 // A Store passes when Run does. It may have powers of gateway (Spooler,
-// Entries, Settings, Journal, Browser); those it has are tested. One that also
+// Entries, Lists, Settings, Journal, Browser); those it has are tested. One that also
 // has a method Crash() is made to die without warning; others are closed.
 package storetest
 
@@ -48,6 +48,9 @@ func Run(t *testing.T, open Open) {
 		{"everything is there after closing", testReopen},
 		{"large content", testLarge},
 		{"suppression entries", testEntries},
+		{"whole lists of suppressions", testLists},
+		{"staging a list goes on after an interruption", testListsResume},
+		{"random changes of lists", testListsRandom},
 		{"settings", testSettings},
 		{"events come in order, each once", testJournal},
 		{"events of no mailbox", testLooseEvents},
