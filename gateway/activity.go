@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"tidepost/scheduler"
 	"tidepost/suppression/rules"
 )
 
@@ -56,10 +57,23 @@ func bump(n *uint8) { *n = uint8(min(int(*n)+1, 255)) }
 // sent counts a bulk mail. What of it can be seen decides whether silence means
 // anything from now on.
 func (a *activity) sent(at time.Time, opens, clicks bool) {
+	a.disbelieve(at)
 	bump(&a.on(at).sends)
 	a.lastSend = max(a.lastSend, unixSeconds(at))
 	a.open.watch(at, opens)
 	a.click.watch(at, clicks)
+}
+
+// disbelieve takes out what a clock that was ahead has written: beside its days those
+// of now would be too old to count.
+func (a *activity) disbelieve(now time.Time) {
+	latest := unixSeconds(now.Add(24 * time.Hour))
+	a.days = slices.DeleteFunc(a.days, func(c dayCount) bool { return uint32(c.day) > latest/86400 })
+	for _, n := range []*uint32{&a.lastSend, &a.open.last, &a.click.last, &a.open.since, &a.click.since, &a.lastSoft} {
+		if *n > latest {
+			*n = 0
+		}
+	}
 }
 
 func (v *visible) watch(at time.Time, seen bool) {
@@ -89,13 +103,54 @@ func (a *activity) clicked(at time.Time) {
 	a.click.saw(at)
 }
 
-// signal counts what a person did. What a machine did is no silence either, but
-// nothing to count.
-func (a *activity) signal(s *Signal) {
+// unclicked takes a click back.
+func (a *activity) unclicked(at time.Time) bool {
+	i, known := slices.BinarySearchFunc(a.days, uint16(max(at.Unix(), 0)/86400), func(c dayCount, day uint16) int { return int(c.day) - int(day) })
+	if !known || a.days[i].clicks == 0 {
+		return false
+	}
+	a.days[i].clicks--
+	return true
+}
+
+// narrow forgets what may not be known any more (decision model 2.3): opens where
+// only clicks may, all but the day of the last open where only that may.
+func (a *activity) narrow(sees scheduler.Sees) {
+	if sees == scheduler.SeesFull {
+		return
+	}
+	open := a.open
+	a.open = visible{}
+	if sees != scheduler.SeesClick {
+		a.click = visible{}
+	}
+	for i := range a.days {
+		a.days[i].opens = 0
+		if sees != scheduler.SeesClick {
+			a.days[i].clicks = 0
+		}
+	}
+	if sees == scheduler.SeesDay && open.since > 0 {
+		a.open.since = (open.since + 86399) / 86400 * 86400 // from the next day on it was surely so
+	}
+	if sees == scheduler.SeesDay && open.last > 0 {
+		a.open.last = open.last / 86400 * 86400
+		bump(&a.on(instant(open.last)).opens)
+	}
+	a.days = slices.DeleteFunc(a.days, func(c dayCount) bool { return c.sends == 0 && c.opens == 0 && c.clicks == 0 })
+}
+
+// signal counts what a person did: of an open of which no more than the day may be
+// kept, that day. What a machine did is no silence either, but nothing to count.
+func (a *activity) signal(s *Signal, sees scheduler.Sees) {
 	switch {
 	case s.Kind == SignalComplained:
 		bump(&a.complaints)
 	case s.Human < 0.5:
+	case sees == scheduler.SeesDay:
+		if s.Kind == SignalOpened {
+			a.open.last = max(a.open.last, unixSeconds(s.At)/86400*86400)
+		}
 	case s.Kind == SignalOpened:
 		a.opened(s.At)
 	case s.Kind == SignalClicked:
@@ -103,18 +158,27 @@ func (a *activity) signal(s *Signal) {
 	}
 }
 
-// facts writes what rules may ask into the facts.
-func (a *activity) facts(m *rules.Mailbox, now time.Time) {
+// facts writes what rules may ask into the facts: of what was learned no more than
+// may be of the mail that they judge.
+func (a *activity) facts(m *rules.Mailbox, now time.Time, sees scheduler.Sees) {
 	today := int(max(now.Unix(), 0) / 86400)
 	for _, c := range a.days {
 		ago := today - int(c.day)
 		add(&m.Sends, ago, c.sends)
-		add(&m.Opens, ago, c.opens)
-		add(&m.Clicks, ago, c.clicks)
+		if sees == scheduler.SeesFull || sees == scheduler.SeesDay {
+			add(&m.Opens, ago, c.opens)
+		}
+		if sees <= scheduler.SeesClick {
+			add(&m.Clicks, ago, c.clicks)
+		}
 	}
-	m.LastSend, m.LastOpen, m.LastClick = instant(a.lastSend), instant(a.open.last), instant(a.click.last)
-	m.OpensVisible, m.ClicksVisible = a.open.length(now), a.click.length(now)
-	m.Complaints = uint32(a.complaints)
+	m.LastSend, m.Complaints = instant(a.lastSend), uint32(a.complaints)
+	if sees == scheduler.SeesFull || sees == scheduler.SeesDay {
+		m.LastOpen, m.OpensVisible = instant(a.open.last), a.open.length(now)
+	}
+	if sees <= scheduler.SeesClick {
+		m.LastClick, m.ClicksVisible = instant(a.click.last), a.click.length(now)
+	}
 }
 
 func add(c *rules.Counts, ago int, n uint8) {

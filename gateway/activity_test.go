@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"tidepost/scheduler"
 	"tidepost/suppression/rules"
 )
 
@@ -35,7 +36,7 @@ func TestActivityCounts(t *testing.T) {
 			t.Fatalf("read back %+v, %q, %v; was %+v", b, rest, err, a)
 		}
 		var got rules.Mailbox
-		b.facts(&got, now)
+		b.facts(&got, now, scheduler.SeesFull)
 		for name, c := range map[string]struct {
 			got rules.Counts
 			all []time.Time
@@ -56,6 +57,21 @@ func TestActivityCounts(t *testing.T) {
 	})
 }
 
+// What a clock wrote that was years ahead does not keep today from counting.
+func TestClockWasAhead(t *testing.T) {
+	var a activity
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	a.sent(now.AddDate(30, 0, 0), true, true)
+	a.clicked(now.AddDate(30, 0, 0))
+	a.sent(now, true, true)
+	a.clicked(now)
+	var m rules.Mailbox
+	a.facts(&m, now.Add(time.Hour), scheduler.SeesFull)
+	if m.Sends.D1 != 1 || m.Clicks.D1 != 1 || !m.LastSend.Equal(now) || !m.LastClick.Equal(now) || m.ClicksVisible != time.Hour {
+		t.Errorf("%+v", m)
+	}
+}
+
 // What cannot be seen for a while is not known to have been silent.
 func TestVisibility(t *testing.T) {
 	var a activity
@@ -64,7 +80,7 @@ func TestVisibility(t *testing.T) {
 	a.sent(at.AddDate(0, 0, 10), false, true)
 	a.sent(at.AddDate(0, 0, 20), true, true)
 	var m rules.Mailbox
-	a.facts(&m, at.AddDate(0, 0, 30))
+	a.facts(&m, at.AddDate(0, 0, 30), scheduler.SeesFull)
 	if m.OpensVisible != 240*time.Hour || m.ClicksVisible != 720*time.Hour {
 		t.Errorf("opens can be seen for %v, clicks for %v", m.OpensVisible, m.ClicksVisible)
 	}

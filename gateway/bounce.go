@@ -38,7 +38,7 @@ func (t *turn) bounced(n *Delivery, o Outcome) {
 	}
 	if t.entry(&e) == nil {
 		t.enter(e, "added")
-		t.dropSuppressed()
+		t.dropSuppressed(true)
 	}
 }
 
@@ -65,7 +65,7 @@ func (t *turn) softBounce(evidence string) {
 	length := min(softFirst<<min(h.did.softs-softMany, 10), softMost)
 	t.enter(suppression.Entry{Address: t.box.Address, Reason: suppression.SoftBounce, Source: bounceSource + domain(t.box.Address),
 		Evidence: shorten(evidence, 500), Created: t.now, Expires: t.now.Add(length)}, "added")
-	t.dropSuppressed()
+	t.dropSuppressed(true)
 }
 
 // took notes that an address takes mail.

@@ -12,6 +12,7 @@ import (
 	"tidepost/scheduler"
 	"tidepost/suppression"
 	"tidepost/suppression/address"
+	"tidepost/suppression/lists"
 )
 
 // settingErasure holds the key of the hashes that erased addresses leave. It is made
@@ -87,7 +88,7 @@ func (t *turn) erase(actor string, done *Erased) {
 			done.Sending++
 		case t.g.telling.has(d.ID):
 		case d.State == Waiting || d.State == Captured:
-			t.settleDrop(d.Next(), Event{Kind: EventDropped, Reason: "erased", Actor: actor})
+			t.eraseDelivery(d, actor)
 			done.Dropped++
 		}
 	}
@@ -100,6 +101,19 @@ func (t *turn) erase(actor string, done *Erased) {
 	}
 	t.change.Events = append(t.change.Events, Event{Kind: EventErased, At: t.now, Name: t.g.eventName(), Actor: actor,
 		Detail: `{"mailbox":"` + box.Key.String() + `"}`})
+}
+
+// eraseDelivery drops what waits, or was kept instead of being sent.
+func (t *turn) eraseDelivery(d *Delivery, actor string) {
+	n := d.Next()
+	var told []Event
+	if d.Rev == 0 {
+		told = append(told, t.g.accepted(n, t.now))
+	}
+	if d.State == Captured {
+		t.g.held.add(n.Tenant, 1) // settleDrop takes it off again
+	}
+	t.settleDrop(n, Event{Kind: EventDropped, Reason: "erased", Actor: actor}, told...)
 }
 
 // hashEntries puts the suppressions of an address under its hash.
@@ -175,16 +189,56 @@ func (g *Gateway) erasedName(canonical string) string {
 }
 
 // EntriesOf returns all suppression entries of a canonical address, those taken back
-// too, and what was kept of it when it was erased.
+// too, what was kept of it when it was erased, and what is known of a hash of it alone.
 func (g *Gateway) EntriesOf(ctx context.Context, canonical string) ([]suppression.Entry, error) {
 	list, ok := g.Store.(Entries)
 	if !ok || canonical == "" {
 		return nil, nil
 	}
 	entries, err := list.Entries(ctx, canonical)
-	if err != nil || g.erasure.Load() == nil {
+	if err != nil {
 		return entries, err
 	}
-	kept, err := list.Entries(ctx, g.erasedName(canonical))
-	return append(slices.Clip(entries), kept...), err
+	names := g.digestsOf(canonical)
+	if g.erasure.Load() != nil {
+		names = append(names, g.erasedName(canonical))
+	}
+	for _, name := range names {
+		more, err := list.Entries(ctx, name)
+		if err != nil {
+			return entries, err
+		}
+		entries = append(slices.Clip(entries), more...)
+	}
+	return entries, nil
+}
+
+// digestsOf are the names under which an address may stand in a list that came as
+// hashes, of the kinds that there are at all. A hash over a plus tag, or over dots at
+// gmail.com, is not among them: the canonical form has none.
+func (g *Gateway) digestsOf(canonical string) (names []string) {
+	all, ok := g.Store.(Lists)
+	if !ok {
+		return nil
+	}
+	sha256, md5 := all.HasHashed()
+	if !sha256 && !md5 {
+		return nil
+	}
+	a, err := address.Parse(canonical)
+	if err != nil {
+		return nil // the bare text of an erased one
+	}
+	for _, kind := range []struct {
+		there bool
+		name  string
+	}{{sha256, lists.SHA256}, {md5, lists.MD5}} {
+		if !kind.there {
+			continue
+		}
+		for _, d := range lists.Digests(kind.name, a) {
+			names = append(names, kind.name+":"+d.String())
+		}
+	}
+	return names
 }

@@ -67,6 +67,13 @@ func (h *heard) drop(hashes []uint32) {
 	h.marks = slices.DeleteFunc(h.marks, func(m mark) bool { return slices.Contains(hashes, m.hash) })
 }
 
+// coarsen leaves no more than the day of when signals came.
+func (h *heard) coarsen() {
+	for i := range h.marks {
+		h.marks[i].hour = (h.marks[i].hour + 23) / 24 * 24
+	}
+}
+
 func (h *heard) has(hash uint32) bool {
 	return slices.ContainsFunc(h.marks, func(m mark) bool { return m.hash == hash })
 }

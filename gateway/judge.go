@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -56,44 +57,78 @@ type undos struct {
 
 type undo struct {
 	at      time.Time
-	profile []byte
-	marks   []uint32 // of the clicks since
+	profile []byte // before the first click
+	after   []byte // after the last sign of the same mail
+	last    uint32 // click before the first one, as activity has it
+	clicks  []undone
 }
 
-// keep remembers the profile before the first click of a mail.
-func (u *undos) keep(about DeliveryID, box *Mailbox, now time.Time) {
+// undone is such a click.
+type undone struct {
+	mark    uint32
+	at      time.Time
+	counted bool // as a person's
+}
+
+// keep remembers what was known before the first click of a mail.
+func (u *undos) keep(about DeliveryID, box *Mailbox, last uint32, now time.Time) {
 	if about.Message.IsZero() {
 		return
 	}
 	if was, ok := u.of.Get(about); ok && now.Sub(was.at) < undoFor {
 		return
 	}
-	u.of.Add(about, undo{at: now, profile: box.Profile})
+	u.of.Add(about, undo{at: now, profile: box.Profile, last: last})
 }
 
-// clicked notes a click that may have to be taken back.
-func (u *undos) clicked(about DeliveryID, mark uint32) {
-	if was, ok := u.of.Get(about); ok && len(was.marks) < keptMarks {
-		was.marks = append(was.marks, mark)
+// follow notes that the same mail has taught something else.
+func (u *undos) follow(about DeliveryID, before, after []byte) {
+	if was, ok := u.of.Get(about); ok && (was.after == nil || bytes.Equal(was.after, before)) {
+		was.after = after
 		u.of.Add(about, was)
 	}
 }
 
-// retract takes back what clicks of a mail taught within the last minute, and
-// reports whether there was any. The same clicks may come again, then from the reader.
+// clicked notes a click that may have to be taken back.
+func (u *undos) clicked(about DeliveryID, c undone) {
+	if was, ok := u.of.Get(about); ok && len(was.clicks) < keptMarks {
+		was.clicks = append(was.clicks, c)
+		u.of.Add(about, was)
+	}
+}
+
+// retract takes back what clicks of a mail counted and taught within the last minute,
+// and reports whether there was any. The same clicks may come again, then from the
+// reader. Where the mailbox has learned or forgotten something else meanwhile, the
+// profile stays: it would come to lack that, or to know it again.
 func (t *turn) retract(about DeliveryID, h *heard) bool {
 	was, ok := t.g.undo.of.Get(about)
 	if !ok || t.now.Sub(was.at) > undoFor {
 		return false
 	}
 	t.g.undo.of.Remove(about)
+	counted, ours := false, false
+	var marks []uint32
+	for _, c := range was.clicks {
+		marks = append(marks, c.mark)
+		if c.counted {
+			counted = h.did.unclicked(c.at) || counted
+			ours = ours || h.did.click.last == unixSeconds(c.at)
+		}
+	}
+	if ours {
+		h.did.click.last = was.last
+	}
+	h.drop(marks)
+	if was.after == nil || !bytes.Equal(was.after, t.box.Profile) {
+		return counted
+	}
 	before := new(scheduler.Profile)
 	if len(was.profile) > 0 {
 		if _, err := before.UnmarshalBinary(was.profile); err != nil {
-			return false
+			return counted
 		}
 	}
-	h.drop(was.marks)
 	t.known = before
 	t.keepProfile()
 	return true

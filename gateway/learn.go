@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -41,7 +42,8 @@ func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
 	if h.passed(s.Place) {
 		return false
 	}
-	if t.excluded(s) {
+	sees := t.mayLearn(s, about)
+	if excluded(s, sees) {
 		t.g.Metrics.Excluded.Add(1)
 		return false
 	}
@@ -59,24 +61,29 @@ func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
 	if t.box.Address == "" { // never heard of: what is learned is kept for its first mail
 		t.box.Address, t.box.Audience = s.Mailbox.String(), t.g.audience(s.Tenant)
 	}
-	if !t.apply(s, about, &detail, retract && t.retract(about, h)) {
+	if !t.apply(s, about, &detail, sees, retract && t.retract(about, h)) {
 		return false
 	}
 	h.note(s.Place, hash, t.now)
-	h.did.signal(s)
+	h.did.signal(s, sees)
+	if !s.Kind.Permission() {
+		h.did.narrow(max(t.g.Rules(s.Tenant).Sees, t.box.Wishes.Sees))
+	}
+	if sees >= scheduler.SeesDay {
+		h.coarsen()
+	}
 	if s.Kind == SignalClicked {
-		t.g.undo.clicked(about, hash)
+		t.g.undo.clicked(about, undone{hash, s.At, s.Human >= 0.5})
 	}
 	t.keepHeard()
-	t.tell1(s, &detail)
+	t.tell1(s, &detail, sees)
 	t.replanBulk(DeliveryID{})
 	return true
 }
 
 // excluded reports whether what the signal tells may not be learned: it is counted,
 // and not stored (decision model 2.3). Permission is always heard.
-func (t *turn) excluded(s *Signal) bool {
-	sees := max(t.g.Rules(s.Tenant).Sees, t.box.Wishes.Sees)
+func excluded(s *Signal, sees scheduler.Sees) bool {
 	switch s.Kind {
 	case SignalOpened:
 		return sees == scheduler.SeesNone || sees == scheduler.SeesClick
@@ -86,8 +93,32 @@ func (t *turn) excluded(s *Signal) bool {
 	return false
 }
 
+// mayLearn is what may be learned from a signal: what the operator's policy, the mail
+// that it is about, as far as that is known, and the mailbox's reader permit.
+func (t *turn) mayLearn(s *Signal, about DeliveryID) scheduler.Sees {
+	rules := t.g.Rules(s.Tenant)
+	sees := max(rules.Sees, t.box.Wishes.Sees)
+	if m, ok := t.g.rulebooks.messages.cache.Get(about.Message); ok {
+		sees = max(sees, rules.SeesOf(m.list), m.sees)
+	}
+	return sees
+}
+
+// recall reads the message that a signal is about where its list may have limits of
+// its own; mayLearn finds it then.
+func (g *Gateway) recall(ctx context.Context, s *Signal, about DeliveryID) {
+	if s.Kind.Permission() || about.Message.IsZero() || len(g.Rules(s.Tenant).ListSees) == 0 || g.rulebooks.messages.cache.Contains(about.Message) {
+		return
+	}
+	if b, ok := g.Store.(Browser); ok {
+		if m, _, err := b.Message(ctx, about.Message); err == nil {
+			g.rulebooks.messages.put(m)
+		}
+	}
+}
+
 // apply does what a signal says and reports whether it was news.
-func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, retracted bool) bool {
+func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, sees scheduler.Sees, retracted bool) bool {
 	switch {
 	case s.Kind == SignalAttributes:
 		before := t.box.Zone
@@ -96,11 +127,14 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, retracte
 	case s.Kind == SignalConsent:
 		return t.wish(s)
 	case s.Kind == SignalBounced && s.Soft:
-		t.softBounce(s.Source)
+		if t.g.Rules(s.Tenant).SuppressBounces {
+			t.softBounce(s.Source)
+		}
 		return true
 	}
 	reason, closing := closes[s.Kind]
-	if closing && !t.close(s, reason) && s.Message == "" {
+	closed := closing && t.close(s, reason)
+	if closing && !closed && s.Message == "" {
 		return false // known, and it tells nothing else
 	}
 	if t.now.Sub(s.At) > tooOld && !closing {
@@ -113,13 +147,13 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, retracte
 	if t.now.Sub(s.At) > tooOld {
 		return true
 	}
-	return t.teach(s, kind, about, detail) || retracted
+	return t.teach(s, kind, about, detail, sees) || closed || retracted
 }
 
 // tell1 writes the event of a signal. Where the reader lets us keep no more than the
 // day of the last open, there is none of what they read.
-func (t *turn) tell1(s *Signal, detail *signalDetail) {
-	if max(t.g.Rules(s.Tenant).Sees, t.box.Wishes.Sees) == scheduler.SeesDay && !s.Kind.Permission() && s.Kind != SignalAttributes {
+func (t *turn) tell1(s *Signal, detail *signalDetail, sees scheduler.Sees) {
+	if sees == scheduler.SeesDay && !s.Kind.Permission() && s.Kind != SignalAttributes {
 		return
 	}
 	text, _ := json.Marshal(detail) // a struct of plain fields
@@ -131,7 +165,7 @@ func (t *turn) tell1(s *Signal, detail *signalDetail) {
 }
 
 // teach shows the profile what a person did, and the models above it.
-func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *signalDetail) (news bool) {
+func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *signalDetail, sees scheduler.Sees) (news bool) {
 	if kind == scheduler.Opened && s.Human == 0 && detail.Verdict == evidence.Doubtful.String() {
 		return false // maybe the reader's program, maybe the reader: it says nothing
 	}
@@ -142,9 +176,9 @@ func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *s
 	}
 	p := t.profile()
 	week, did := p.Week, p.Did
-	m, where, sees := tenant.current.Load(), t.box.Location(), max(t.g.Rules(s.Tenant).Sees, t.box.Wishes.Sees)
+	m, where, before := tenant.current.Load(), t.box.Location(), t.box.Profile
 	if kind == scheduler.Clicked && e.Weight > 0 {
-		t.g.undo.keep(about, t.box, t.now)
+		t.g.undo.keep(about, t.box, t.heard().did.click.last, t.now)
 	}
 	news = p.Observe(m, where, sees, e)
 	if kind == scheduler.Active && s.Kind != SignalActive && !about.Message.IsZero() {
@@ -157,6 +191,9 @@ func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *s
 		return false
 	}
 	t.keepProfile()
+	if kind <= scheduler.Clicked {
+		t.g.undo.follow(about, before, t.box.Profile)
+	}
 	if p.Week != week {
 		did = 0
 	}

@@ -30,7 +30,7 @@ func (g *Gateway) Observe(ctx context.Context, e suppression.Entry, actor string
 	if err := g.storeEntry(ctx, MailboxKey("", a.Mailbox()), e, actor); err != nil {
 		return err
 	}
-	return g.replanAddress(ctx, a.Mailbox())
+	return g.replanAddress(ctx, a.Mailbox(), Key{})
 }
 
 func (g *Gateway) storeEntry(ctx context.Context, k Key, e suppression.Entry, actor string) error {
@@ -53,8 +53,8 @@ func (g *Gateway) storeEntry(ctx context.Context, k Key, e suppression.Entry, ac
 }
 
 // replanAddress looks again at everything that waits for an address, in every
-// audience: their keys share the address's half.
-func (g *Gateway) replanAddress(ctx context.Context, m address.Mailbox) error {
+// audience but one that was looked at: their keys share the address's half.
+func (g *Gateway) replanAddress(ctx context.Context, m address.Mailbox, but Key) error {
 	b, ok := g.Store.(Browser)
 	if !ok {
 		return nil
@@ -66,22 +66,25 @@ func (g *Gateway) replanAddress(ctx context.Context, m address.Mailbox) error {
 		if !bytes.Equal(box.Key[:8], first[:8]) {
 			return false
 		}
-		keys = append(keys, box.Key)
+		if box.Key != but {
+			keys = append(keys, box.Key)
+		}
 		return true
 	})
 	if err != nil {
 		return fmt.Errorf("looking for waiting mail: %w", err)
 	}
 	for _, k := range keys {
-		if err := g.perform(ctx, k, (*turn).dropSuppressed); err != nil {
+		if err := g.perform(ctx, k, func(t *turn) { t.dropSuppressed(true) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dropSuppressed drops what must not be sent any more.
-func (t *turn) dropSuppressed() {
+// dropSuppressed drops what must not be sent any more, and where that is news tells
+// what comes too late for it.
+func (t *turn) dropSuppressed(news bool) {
 	for _, d := range t.box.Deliveries {
 		if d.State != Waiting && d.State != Sending {
 			continue
@@ -90,7 +93,9 @@ func (t *turn) dropSuppressed() {
 		switch {
 		case entry == nil:
 		case d.State == Sending:
-			t.tooLate(d, entry)
+			if news {
+				t.tooLate(d, entry)
+			}
 		default:
 			t.replan(d.ID)
 		}

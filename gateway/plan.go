@@ -98,7 +98,7 @@ func (t *turn) plan(n *Delivery, told ...Event) {
 	}
 	p := t.planned(n)
 	if err != nil && n.Class != Transactional {
-		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: "suppression_unreadable"}
+		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: suppressionUnreadable}
 	}
 	p = t.guard(n, p)
 	was := t.box.Delivery(n.ID)
@@ -121,7 +121,9 @@ func (t *turn) plan(n *Delivery, told ...Event) {
 		if len(told) == 0 && was.sameplan(n) && n.Due.After(t.now) {
 			return // it stands in the queue for that instant
 		}
-		told = append(told, Event{Kind: EventHeld, Reason: n.Reason, Detail: t.said})
+		if n.Rev == 1 || n.Reason != was.Reason || !lookedAt(n.Reason) {
+			told = append(told, Event{Kind: EventHeld, Reason: n.Reason, Detail: t.said})
+		}
 	default:
 		n.Due = time.Time{}
 		if len(told) == 0 && was.sameplan(n) {
@@ -148,8 +150,8 @@ func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
 	if n.Rev == 1 {
 		drops.planned(n.Tenant, t.now)
 	}
-	if p.Action != scheduler.Drop || p.Reason == scheduler.Deadline || p.Reason == scheduler.Superseded {
-		return p // the client's own
+	if p.Action != scheduler.Drop || clients(p) {
+		return p
 	}
 	if p.Reason == scheduler.Limit && t.box.Wishes.PerWeek > 0 {
 		return p // the reader's
@@ -168,6 +170,11 @@ func (t *turn) guard(n *Delivery, p scheduler.Plan) scheduler.Plan {
 	return scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Hour), Reason: "max_drop", Decision: p.Decision}
 }
 
+// clients reports whether the client itself asked for a drop.
+func clients(p scheduler.Plan) bool {
+	return p.Action == scheduler.Drop && (p.Reason == scheduler.Deadline || p.Reason == scheduler.Superseded)
+}
+
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
@@ -184,10 +191,6 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 	}
 	r.Items = append(r.Items, item(t.box, n, rules))
 	v := t.ruled(n)
-	if v.Kind == ruleDrop && slices.Contains(rules.Drop, n.Class) && !n.Spared {
-		t.said = ruleDetail(&v, v.Rule)
-		return scheduler.Plan{Action: scheduler.Drop, At: t.now, Reason: reasonRule}
-	}
 	open, rule := t.open(n, &v)
 	t.bend(&r.Items[0], n, &v)
 	if n.Class.Bulk() || n.Supersede != "" {
@@ -197,26 +200,17 @@ func (t *turn) planned(n *Delivery) scheduler.Plan {
 	heed(&policy, t.box)
 	p := policy.Plan(&r, 0)
 	t.said = ""
+	if v.Kind == ruleDrop && slices.Contains(rules.Drop, n.Class) && !n.Spared && !clients(p) {
+		t.said = ruleDetail(&v, v.Rule)
+		return scheduler.Plan{Action: scheduler.Drop, At: t.now, Reason: reasonRule}
+	}
 	if p.Action == scheduler.Hold && p.Reason == scheduler.NotBefore && open.After(n.NotBefore) {
 		p.Reason, t.said = reasonRule, ruleDetail(&v, rule)
 	}
 	if p.Action == scheduler.Now && t.g.closed(n, rules, t.now) {
-		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: "permission_late", Decision: p.Decision}
+		p = scheduler.Plan{Action: scheduler.Hold, At: t.now.Add(time.Minute), Reason: permissionIsLate, Decision: p.Decision}
 	}
 	return p
-}
-
-// permissionLate is how long an opt-out may be known to wait before bulk mail waits
-// for it (design rule 10).
-const permissionLate = time.Minute
-
-// closed reports whether a delivery waits because opt-outs do that we know of and
-// have not applied, for as long as it may be held.
-func (g *Gateway) closed(d *Delivery, rules *Rules, now time.Time) bool {
-	if g.PermissionLag == nil || !d.Class.Bulk() || d.Forced || g.PermissionLag() <= permissionLate {
-		return false
-	}
-	return now.Before(d.Accepted.Add(rules.MaxHold))
 }
 
 // policy is the rules' with what this installation, people at run time and
@@ -243,6 +237,7 @@ func (d *Delivery) sameplan(n *Delivery) bool {
 // mailbox with thousands waiting is an alarm list: each is planned among a few, and
 // those that may supersede it.
 func (t *turn) others(items []scheduler.Item, n *Delivery, rules *Rules) []scheduler.Item {
+	ordered := t.g.Rulebook().ordered
 	s := &t.g.settings
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -252,7 +247,15 @@ func (t *turn) others(items []scheduler.Item, n *Delivery, rules *Rules) []sched
 			continue
 		}
 		if _, stopped := s.stoppedLocked(d); !stopped || rival {
-			items = append(items, item(t.box, d, rules))
+			o := item(t.box, d, rules)
+			if d.Reason == string(reasonRule) { // what a rule holds takes no turn before
+				o.NotBefore = later(o.NotBefore, d.Due)
+			}
+			if ordered { // all of them by the same order, or each would wait for the other
+				v := t.ruled(d)
+				rank(&o, &v)
+			}
+			items = append(items, o)
 		}
 	}
 	return items

@@ -27,8 +27,12 @@ type Rulebook struct {
 	// Numbers are the rules' own versions: one grows when the rule changes.
 	Numbers map[string]int `json:"numbers"`
 
-	set *rules.Set
+	set     *rules.Set
+	ordered bool // some rule gives a priority
 }
+
+// orders reports whether rules may put mail into another order.
+func orders(text string) bool { return strings.Contains(text, "priority") }
 
 // Set is the rules, ready to be asked; nil where there are none.
 func (b *Rulebook) Set() *rules.Set { return b.set }
@@ -124,7 +128,7 @@ func (g *Gateway) SetRules(ctx context.Context, text string, expect int, actor, 
 	if err != nil {
 		return nil, err
 	}
-	b := &Rulebook{Version: was.Version + 1, By: actor, At: g.now(), Note: note, Text: text, Numbers: numbers, set: set}
+	b := &Rulebook{Version: was.Version + 1, By: actor, At: g.now(), Note: note, Text: text, Numbers: numbers, set: set, ordered: orders(text)}
 	if err := g.storeRules(ctx, b, was, "changed"); err != nil {
 		return nil, err
 	}
@@ -190,6 +194,7 @@ func (g *Gateway) loadRules(value []byte) {
 				}
 			}
 			b.set, err = rules.Compile(list)
+			b.ordered = orders(b.Text)
 		}
 	}
 	if err != nil {
@@ -198,11 +203,15 @@ func (g *Gateway) loadRules(value []byte) {
 	g.rulebooks.current.Store(&b)
 }
 
-// trip stores that rules broke off again and again: they are in shadow from now on.
-func (g *Gateway) trip(names []string) {
+// trip stores that rules of a set broke off again and again: they are in shadow from
+// now on. In rules that replaced them meanwhile they have another try.
+func (g *Gateway) trip(set *rules.Set, names []string) {
 	g.settings.changing.Lock()
 	defer g.settings.changing.Unlock()
 	was := g.Rulebook()
+	if was.set != set {
+		return
+	}
 	b := *was
 	b.At, b.By = g.now(), "gateway"
 	for _, name := range names {

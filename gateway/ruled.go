@@ -128,14 +128,21 @@ func quietEnd(q rules.Span, now time.Time, where *time.Location) time.Time {
 }
 
 // bend applies a verdict to what the scheduler is asked: a hold is a not-before.
-// Priority never makes mail so urgent that it passes the gates.
 func (t *turn) bend(it *scheduler.Item, n *Delivery, v *rules.Verdict) {
-	it.Priority = int8(min(max(int(it.Priority)+v.Priority, -9), urgentPriority-1))
+	rank(it, v)
 	at, _ := t.open(n, v)
 	if end := n.Accepted.Add(t.g.hold(n)); at.After(end) {
 		at = end
 	}
 	it.NotBefore = later(it.NotBefore, at)
+}
+
+// rank applies the priority of a verdict. It never makes mail so urgent that it
+// passes the gates.
+func rank(it *scheduler.Item, v *rules.Verdict) {
+	if v.Priority != 0 {
+		it.Priority = int8(min(max(int(it.Priority)+v.Priority, -9), urgentPriority-1))
+	}
 }
 
 // hold is how long a delivery may be held.
@@ -191,12 +198,19 @@ type aboutMessage struct {
 	subject    string
 	tags       []string
 	attributes map[string]string
+	list       string
+	sees       scheduler.Sees // what the message lets us learn from
 }
 
 const messageFactsSize = 10_000
 
+// put remembers a message, once for all of its recipients.
 func (c *messageFacts) put(m *Message) aboutMessage {
-	a := aboutMessage{subject: m.Subject, tags: slices.Clone(m.Tags), attributes: attributes(m.Attributes)}
+	if a, ok := c.cache.Get(m.ID); ok {
+		return a
+	}
+	a := aboutMessage{subject: m.Subject, tags: slices.Clone(m.Tags), attributes: attributes(m.Attributes), list: m.List}
+	a.sees, _ = scheduler.ParseSees(m.Evidence) // "" and what is none: all
 	c.cache.Add(m.ID, a)
 	return a
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -253,5 +254,145 @@ func TestBouncesSuppress(t *testing.T) {
 		if provisional < 35 {
 			t.Errorf("%d of 60 entries are provisional", provisional)
 		}
+	})
+}
+
+// A rule's hold never makes mail leave before its client's not-before, also where the
+// hold ends before that.
+func TestRuleKeepsNotBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), nil)
+		w.ruleTo("", "hold(days(3))")
+		id := w.submit("ann@dest.test", func(m *Message) { m.NotBefore = time.Now().Add(48 * time.Hour) })
+		time.Sleep(47 * time.Hour)
+		if d := w.delivery("ann@dest.test", id); d == nil {
+			t.Error("it left before its not-before")
+		}
+		time.Sleep(2 * time.Hour)
+		w.wantEnd(id, EventDelivered)
+	})
+}
+
+// A retry holds its slot already: neither gap nor cap of a rule are asked again
+// (design rule 5 c).
+func TestRuleLetsRetryGo(t *testing.T) {
+	for _, then := range []string{"min_gap(hours(16))", "cap(1, days(1))"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, newMemory(), func(w *world) {
+				w.far.answer = func(_ *Envelope, try int) Outcome {
+					if try == 1 {
+						return Outcome{Kind: OutcomeDeferred, Code: 451, Text: "later"}
+					}
+					return Outcome{Kind: OutcomeDelivered, Code: 250, Text: "ok"}
+				}
+			})
+			w.ruleTo("", then)
+			id := w.submit("ann@dest.test", nil)
+			time.Sleep(10 * time.Minute)
+			w.wantEnd(id, EventDelivered)
+		})
+	}
+}
+
+// Mail that a rule holds takes no turn of mail behind it.
+func TestRuleHoldsOneAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.MinGap = 16 * time.Hour })
+		w.ruleTo(`message.campaign == "slow"`, "hold(hours(20))")
+		slow := w.submit("ann@dest.test", func(m *Message) { m.Campaign = "slow" })
+		time.Sleep(time.Minute)
+		other := w.submit("ann@dest.test", nil)
+		time.Sleep(time.Minute)
+		w.wantEnd(other, EventDelivered)
+		if w.delivery("ann@dest.test", slow) == nil {
+			t.Error("the held one left, too")
+		}
+	})
+}
+
+// A rule's quiet hours end where the wall clock of that day says so, however often it
+// shows that time.
+func TestRuleQuietHoursEndOnce(t *testing.T) {
+	zone, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		now      string
+		from, to int
+		want     string
+	}{
+		{"2027-03-14T01:30:00-05:00", 22 * 60, 2 * 60, "2027-03-14T03:00:00-04:00"},  // 02:00 is left out
+		{"2027-03-14T01:45:00-05:00", 22 * 60, 150, "2027-03-14T03:00:00-04:00"},     // 02:30 is, too
+		{"2026-11-01T01:10:00-05:00", 22 * 60, 90, "2026-11-01T01:30:00-05:00"},      // 01:30 the second time
+		{"2026-11-22T23:00:00-05:00", 22 * 60, 8 * 60, "2026-11-23T08:00:00-05:00"},  // any night
+		{"2026-11-22T23:00:00-05:00", 22 * 60, 24 * 60, "2026-11-23T00:00:00-05:00"}, // until midnight
+		{"2026-11-22T21:59:00-05:00", 22 * 60, 8 * 60, "2026-11-22T21:59:00-05:00"},  // not yet
+	} {
+		now, _ := time.Parse(time.RFC3339, tt.now)
+		if got := quietEnd(rules.Span{From: tt.from, To: tt.to}, now, zone).In(zone).Format(time.RFC3339); got != tt.want {
+			t.Errorf("at %s quiet hours from %d to %d end at %s, want %s", tt.now, tt.from, tt.to, got, tt.want)
+		}
+	}
+}
+
+// Rules that failed are put into shadow in the set that they are of, and in no later
+// one.
+func TestTripOfOldRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), nil)
+		old := w.ruleTo("", "hold(hours(3))")
+		w.ruleTo("", "hold(hours(2))")
+		w.trip(old.set, []string{"the-rule"})
+		if b := w.Rulebook(); len(b.Tripped) != 0 {
+			t.Errorf("%v are in shadow", b.Tripped)
+		}
+		w.trip(w.Rulebook().set, []string{"the-rule"})
+		if b := w.Rulebook(); !slices.Contains(b.Tripped, "the-rule") {
+			t.Errorf("%v are in shadow", b.Tripped)
+		}
+	})
+}
+
+// A rule's priority puts mail of one mailbox into one order: each knows the other's.
+func TestRulePriorityIsOneOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.MinGap = 2 * time.Hour })
+		w.ruleTo(`message.campaign == "low"`, "priority(-2)")
+		at := time.Now().Add(time.Hour)
+		low := w.submit("ann@dest.test", func(m *Message) { m.Campaign, m.NotBefore = "low", at })
+		time.Sleep(time.Minute)
+		other := w.submit("ann@dest.test", func(m *Message) { m.NotBefore = at })
+		time.Sleep(time.Hour)
+		w.wantEnd(other, EventDelivered)
+		if w.delivery("ann@dest.test", low) == nil {
+			t.Error("the low one went, too")
+		}
+		time.Sleep(3 * time.Hour)
+		w.wantEnd(low, EventDelivered)
+	})
+}
+
+// What its client or a newer mail has ended is not held because rules drop too much.
+func TestRuleDropsNoLongerThanTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.Drop, w.rules.MaxDrop = []Class{Newsletter}, 0.01 })
+		w.ruleTo("", "drop('tired')")
+		exhaust := func() {
+			for range dropFew {
+				w.drops.allow("acme", 0.01, w.now())
+			}
+		}
+		exhaust()
+		time.Sleep(time.Minute)
+		id := w.submit("ann@dest.test", func(m *Message) { m.Deadline, m.HardDeadline = time.Now().Add(30*time.Minute), true })
+		time.Sleep(time.Minute)
+		if d := w.delivery("ann@dest.test", id); d == nil || d.Reason != "max_drop" {
+			t.Fatalf("it is %+v", d)
+		}
+		time.Sleep(58*time.Minute + 30*time.Second)
+		exhaust()
+		time.Sleep(time.Minute)
+		w.wantEnd(id, EventDropped)
 	})
 }

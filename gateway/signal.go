@@ -119,7 +119,7 @@ func (g *Gateway) Learn(ctx context.Context, s Signal) (news bool, err error) {
 		news = t.hear(&s, about)
 	})
 	if err == nil && news && s.everywhere() {
-		err = g.replanAddress(ctx, s.Mailbox)
+		err = g.replanAddress(ctx, s.Mailbox, k)
 	}
 	return news, err
 }
@@ -142,7 +142,7 @@ func (g *Gateway) Hear(s Signal, done func(news bool, err error)) {
 		news = t.hear(&s, about)
 	}, done: func(err error) {
 		if err == nil && news && s.everywhere() {
-			go func() { done(news, g.replanAddress(ctx, s.Mailbox)) }() // needs the owner, who is calling
+			go func() { done(news, g.replanAddress(ctx, s.Mailbox, k)) }() // needs the owner, who is calling
 			return
 		}
 		done(news, err)
@@ -169,6 +169,7 @@ func (g *Gateway) take(ctx context.Context, s *Signal) (Key, DeliveryID, error) 
 	if err != nil {
 		return Key{}, DeliveryID{}, err
 	}
+	g.recall(ctx, s, about)
 	g.Metrics.Signals.Add(1)
 	g.heard.beat(g.now())
 	return MailboxKey(g.audience(s.Tenant), s.Mailbox), about, nil
@@ -222,7 +223,7 @@ func (s *Signal) mark(about DeliveryID) uint32 {
 	case (s.Kind == SignalOpened || s.Kind == SignalClicked) && !about.Message.IsZero():
 		b = fmt.Appendf(nil, "%s %s %q %t", s.Kind, about, s.Link, s.Human > 0)
 	case s.ID != "":
-		b = fmt.Appendf(nil, "id %q %q", s.Source, s.ID)
+		b = fmt.Appendf(nil, "id %s %q %q %q", s.Kind, s.Tenant, s.Source, s.ID)
 	default:
 		message := s.Message
 		if !about.Message.IsZero() {

@@ -41,7 +41,7 @@ func (t *turn) close(s *Signal, reason suppression.Reason) bool {
 		t.enter(e, "added")
 		t.forward(s)
 	}
-	t.dropSuppressed()
+	t.dropSuppressed(!known)
 	return !known
 }
 
@@ -124,8 +124,8 @@ func (t *turn) wish(s *Signal) (news bool) {
 		is.PerWeek = uint8(min(w.PerWeek, 32))
 	}
 	if is != t.box.Wishes {
-		if is.Sees >= scheduler.SeesDay && is.Sees > t.box.Wishes.Sees {
-			t.forget() // withdrawing ends the use of what was learned (decision model 2.3)
+		if is.Sees > t.box.Wishes.Sees {
+			t.narrow(is.Sees)
 		}
 		t.head().Wishes = is
 		news = true
@@ -133,7 +133,7 @@ func (t *turn) wish(s *Signal) (news bool) {
 	if w.Until.After(t.now) {
 		t.enter(suppression.Entry{Address: s.Mailbox.String(), Scope: suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant},
 			Reason: suppression.Pause, Source: signalSource + s.Source, Created: t.now, Expires: w.Until}, "added")
-		t.dropSuppressed()
+		t.dropSuppressed(true)
 		news = true
 	}
 	return news
@@ -155,9 +155,16 @@ func (t *turn) resume(s *Signal) (news bool) {
 	return news
 }
 
-// forget drops what was learned about the mailbox's owner. The ring of sends stays:
+// narrow drops what was learned about the mailbox's owner and may not be known any
+// more: withdrawing ends the use of it (decision model 2.3). The ring of sends stays:
 // it is what caps go by.
-func (t *turn) forget() {
-	t.known = new(scheduler.Profile)
-	t.head().Profile = nil
+func (t *turn) narrow(sees scheduler.Sees) {
+	h := t.heard()
+	h.did.narrow(sees)
+	if sees >= scheduler.SeesDay {
+		h.coarsen()
+		t.known = new(scheduler.Profile)
+		t.head().Profile = nil
+	}
+	t.keepHeard()
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,8 +247,9 @@ func TestViewRescuesTheClick(t *testing.T) {
 // long as it may be held; codes go.
 func TestBulkWaitsForPermission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lag := 2 * time.Minute
-		w := newWorld(t, newMemory(), func(w *world) { w.PermissionLag = func() time.Duration { return lag } })
+		var lag atomic.Int64
+		lag.Store(int64(2 * time.Minute))
+		w := newWorld(t, newMemory(), func(w *world) { w.PermissionLag = func() time.Duration { return time.Duration(lag.Load()) } })
 		bulk := w.submit("ann@dest.test", nil)
 		code := w.submit("ann@dest.test", func(m *Message) { m.Class = Transactional })
 		time.Sleep(time.Hour)
@@ -255,10 +257,10 @@ func TestBulkWaitsForPermission(t *testing.T) {
 		if d := w.delivery("ann@dest.test", bulk); d == nil || d.Reason != "permission_late" {
 			t.Fatalf("the newsletter: %+v", d)
 		}
-		lag = 0
+		lag.Store(0)
 		time.Sleep(2 * time.Minute)
 		w.wantEnd(bulk, EventDelivered)
-		lag = time.Hour
+		lag.Store(int64(time.Hour))
 		late := w.submit("ann@dest.test", nil)
 		time.Sleep(25 * time.Hour) // max_hold is a day
 		w.wantEnd(late, EventDelivered)

@@ -41,6 +41,11 @@ func ParseQuiet(s string) (Quiet, error) {
 	return Quiet{from: from, to: to}, nil
 }
 
+// QuietMinutes is the window between two minutes of the day.
+func QuietMinutes(from, to int) Quiet {
+	return Quiet{from: mod(from, minutesPerDay), to: mod(to, minutesPerDay)}
+}
+
 // parseMinute reads "08:00" as minutes of the day; 24:00 is midnight.
 func parseMinute(s string) (int, bool) {
 	if len(s) != 5 || s[2] != ':' {

@@ -54,6 +54,9 @@ func helpTopics() (map[string]string, error) {
 	topics := map[string]string{}
 	for _, f := range files {
 		base := path.Base(f)
+		if path.Ext(base) == ".svg" {
+			continue // a picture, for the README
+		}
 		topics[strings.TrimSuffix(base, path.Ext(base))] = f
 	}
 	return topics, err

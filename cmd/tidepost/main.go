@@ -40,6 +40,8 @@ type cli struct {
 	Queue        queueCmd        `cmd:"" help:"See and steer what waits."`
 	Campaigns    campaignsCmd    `cmd:"" help:"Sums of each campaign, which add up to what was sent to Tidepost."`
 	Suppress     suppressCmd     `cmd:"" help:"Who must not be written to."`
+	Rules        rulesCmd        `cmd:"" help:"Rules of your own about who gets which mail: check, back-test, apply, roll back."`
+	Audit        auditCmd        `cmd:"" help:"Who changed what, and when."`
 	Explain      explainCmd      `cmd:"" help:"Why a delivery or a mailbox's mail is where it is."`
 	Mailbox      mailboxCmd      `cmd:"" help:"What is kept of one person: show it, export it, erase it."`
 	Live         liveCmd         `cmd:"" help:"Let the model decide about bulk mail: which hour, which order, whether. Prints first what that changes."`
@@ -162,13 +164,15 @@ func report(err error, stderr io.Writer) int {
 }
 
 // serveCmd runs the gateway; serve.go has the wiring.
-type serveCmd struct{}
+type serveCmd struct {
+	Rules string `help:"Take the rules from the *.toml files of a folder, now and on SIGHUP; they then cannot be changed over the API." placeholder:"DIR"`
+}
 
 // Run loads the configuration and serves until the context ends.
-func (serveCmd) Run(a *app) error {
+func (c *serveCmd) Run(a *app) error {
 	cfg, warnings, err := LoadConfig(a.Config, a.Sets, a.Env)
 	if err != nil {
 		return err
 	}
-	return runServe(a.Context, cfg, warnings, a.Stdout, a.Stderr)
+	return runServe(a.Context, cfg, warnings, c.Rules, a.Stdout, a.Stderr)
 }

@@ -188,7 +188,7 @@ func (r *ruleChange) run(a *app, text, method, path string, request any) error {
 	case t.Files != "" && !r.dryRun:
 		return fmt.Errorf("nothing changed: the rules come from the files in %s; change them there and send the gateway SIGHUP", t.Files)
 	}
-	fmt.Fprintf(out, "%s of bulk mail wait and are planned anew under these rules.\n", count(t.Waiting, "delivery", "deliveries"))
+	fmt.Fprintf(out, "Bulk mail that waits, and is planned anew under these rules: %s.\n", count(t.Waiting, "delivery", "deliveries"))
 	if r.dryRun {
 		return a.print(r.JSON, t, "nothing changed")
 	}

@@ -48,7 +48,7 @@ func TestRulesAgainstARunningGateway(t *testing.T) {
 	}
 	s.want("rules list", "there are no rules")
 	s.want("rules check "+shadow, "1 rule: nothing wrong: 0 enabled, 1 in shadow, 0 off")
-	s.want("rules apply --dry-run "+shadow, "+ slow-spring (version 1, shadow): hold(hours(6))", "0 deliveries of bulk mail wait", "nothing changed")
+	s.want("rules apply --dry-run "+shadow, "+ slow-spring (version 1, shadow): hold(hours(6))", "planned anew under these rules: 0 deliveries", "nothing changed")
 	if status, out := s.run("rules apply " + shadow); status != exitFailed || !strings.Contains(out, "not confirmed") {
 		t.Errorf("without an answer: status %d: %s", status, out)
 	}
@@ -58,6 +58,10 @@ func TestRulesAgainstARunningGateway(t *testing.T) {
 	waitFor(t, func() bool {
 		_, out := s.run("queue list --state captured --count")
 		return strings.HasSuffix(out, "1\n")
+	})
+	waitFor(t, func() bool { // the journal is read as far as it is on disk
+		_, out := s.run("rules backtest --since 1d " + live)
+		return strings.Contains(out, "1 decision from")
 	})
 	s.want("rules list", "version 1, by local", "first", "slow-spring", "shadow")
 	s.want("rules backtest --shadows --since 1d "+live, "1 decision from", "tried under the rules in force (version 1)", "would have treated 1 of them (100.0 %) differently: 0 dropped, 1 held",

@@ -6,14 +6,22 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
-// suppressCmd adds, removes and looks up suppressions.
+// suppressCmd adds, removes and looks up suppressions, one by one and as lists.
 type suppressCmd struct {
-	Add    suppressAddCmd    `cmd:"" help:"Suppress an address."`
-	Remove suppressRemoveCmd `cmd:"" help:"Take a suppression back."`
-	Check  suppressCheckCmd  `cmd:"" help:"Show what is known of an address."`
+	Add     suppressAddCmd     `cmd:"" help:"Suppress an address."`
+	Remove  suppressRemoveCmd  `cmd:"" help:"Take a suppression back, or all that a filter chooses."`
+	Check   suppressCheckCmd   `cmd:"" help:"Show what is known of an address, and which mail that stops."`
+	List    suppressListCmd    `cmd:"" help:"List suppressions."`
+	Import  suppressImportCmd  `cmd:"" help:"Take in the list of another service, or our own export. A wrong file changes nothing."`
+	Export  suppressExportCmd  `cmd:"" help:"Write all suppressions, or some, as CSV or JSON lines."`
+	Stats   suppressStatsCmd   `cmd:"" help:"How many there are, by reason and scope."`
+	Lists   suppressListsCmd   `cmd:"" help:"Imported lists: those that count, and what is left of interrupted imports."`
+	Formats suppressFormatsCmd `cmd:"" help:"Whose lists can be imported, and what their lines become."`
 }
 
 // entry is one suppression as the API shows and takes it.
@@ -27,6 +35,7 @@ type entry struct {
 	Created  time.Time `json:"created,omitzero"`
 	Expires  time.Time `json:"expires,omitzero"`
 	Removed  time.Time `json:"removed,omitzero"`
+	Stops    []string  `json:"stops,omitempty"` // classes of mail, where one address was asked for
 }
 
 type suppressAddCmd struct {
@@ -59,28 +68,6 @@ func (s *suppressAddCmd) Run(a *app) error {
 	return a.print(s.JSON, added, fmt.Sprintf("suppressed: %s, %s, %s, %s", added.Address, added.Scope, added.Reason, until))
 }
 
-type suppressRemoveCmd struct {
-	remote
-	Address string `arg:"" help:"The address."`
-	Scope   string `help:"The scope of the entry, as suppress check prints it." default:"global"`
-}
-
-// Run takes one entry back.
-func (s *suppressRemoveCmd) Run(a *app) error {
-	c, err := s.connect(a)
-	if err != nil {
-		return err
-	}
-	e := struct {
-		Address string `json:"address"`
-		Scope   string `json:"scope"`
-	}{s.Address, s.Scope}
-	if err := c.do(a.Context, http.MethodDelete, "/api/v1/suppressions", e, nil); err != nil {
-		return err
-	}
-	return a.print(s.JSON, e, fmt.Sprintf("removed: %s, %s", s.Address, s.Scope))
-}
-
 type suppressCheckCmd struct {
 	remote
 	Address string `arg:"" help:"The address."`
@@ -111,9 +98,22 @@ func printEntries(w io.Writer, items []json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	t := newTable(w, "ADDRESS", "SCOPE", "REASON", "SOURCE", "CREATED", "EXPIRES", "REMOVED", "NOTE")
+	t := newTable(w, "ADDRESS", "SCOPE", "REASON", "STOPS", "SOURCE", "CREATED", "EXPIRES", "REMOVED", "NOTE")
 	for _, e := range entries {
-		t.row(e.Address, e.Scope, e.Reason, e.Source, e.Created, e.Expires, e.Removed, cut(firstOf(e.Note, e.Evidence), 60))
+		t.row(e.Address, e.Scope, e.Reason, e.stops(), e.Source, e.Created, e.Expires, e.Removed, cut(firstOf(e.Note, e.Evidence), 60))
 	}
 	return t.flush()
+}
+
+// stops says in a word which mail of its scope the entry stops.
+func (e *entry) stops() string {
+	switch {
+	case len(e.Stops) == 0:
+		return "nothing"
+	case len(e.Stops) == 4:
+		return "all"
+	case len(e.Stops) == 3 && !slices.Contains(e.Stops, "transactional"):
+		return "all but transactional"
+	}
+	return strings.Join(e.Stops, ", ")
 }

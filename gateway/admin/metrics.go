@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"tidepost/gateway"
 	"tidepost/scheduler/evidence"
 )
 
@@ -17,6 +18,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	accept   prometheus.Histogram
 	handler  http.Handler
+	imports  imports
 }
 
 func newMetrics(s *Server) *metrics {
@@ -63,6 +65,10 @@ var (
 	descUsed        = describe("store_used_bytes", "What the store takes.")
 	descStopped     = describe("store_stopped", "1 after a failed sync: nothing is accepted until a new start.")
 	descConnections = describe("smtp_connections", "Sessions of clients.")
+	descEntries     = describe("suppressions", "Suppressions in force, those that have run out too.", "reason", "scope")
+	descLists       = describe("suppression_lists", "Lists of suppressions, by what is the matter with them.", "state")
+	descSuppressed  = describe("suppressed_total", "Deliveries that a suppression stopped.")
+	descImported    = describe("suppression_import_lines_total", "Lines of imported lists that were read.")
 	descAuth        = describe("auth_failures_total", "Wrong passwords and tokens, and users that do not exist.")
 )
 
@@ -86,6 +92,7 @@ func (c *scrape) Collect(out chan<- prometheus.Metric) {
 		{descAccepted, m.Accepted.Load()}, {descDelivered, m.Delivered.Load()}, {descDeferred, m.Deferred.Load()},
 		{descBounced, m.Bounced.Load()}, {descCaptured, m.Captured.Load()}, {descDuplicates, m.Duplicates.Load()},
 		{descSignals, m.Signals.Load()}, {descExcluded, m.Excluded.Load()}, {descInDoubt, m.InDoubt.Load()}, {descReports, m.Reports.Load()}, {descAuth, s.authFailures()},
+		{descSuppressed, m.Suppressed.Load()}, {descImported, s.metrics.imports.lines.Load()},
 	} {
 		send(counter.desc, prometheus.CounterValue, float64(counter.value))
 	}
@@ -123,6 +130,28 @@ func (c *scrape) Collect(out chan<- prometheus.Metric) {
 	}
 	for name, n := range s.closedLabels() {
 		send(descClosed, prometheus.GaugeValue, n, name)
+	}
+	s.sendSuppressions(send)
+}
+
+// sendSuppressions tells how many suppressions and lists of them there are.
+func (s *Server) sendSuppressions(send func(*prometheus.Desc, prometheus.ValueType, float64, ...string)) {
+	all, ok := s.Store.(gateway.Lists)
+	if !ok {
+		return
+	}
+	for kind, n := range all.Suppressed() {
+		send(descEntries, prometheus.GaugeValue, float64(n), label(string(kind.Reason)), kind.Scope.String())
+	}
+	states := map[string]float64{"live": 0, "staged": 0, "partial": 0, "damaged": 0}
+	for _, l := range all.AllLists() {
+		states[listState(&l)]++
+		if l.Damaged != "" {
+			states["damaged"]++
+		}
+	}
+	for state, n := range states {
+		send(descLists, prometheus.GaugeValue, n, state)
 	}
 }
 

@@ -68,8 +68,11 @@ func (s *Server) entries(ctx context.Context, m address.Mailbox) ([]suppression.
 }
 
 // listSuppressions answers GET /api/v1/suppressions?address=…, those taken back
-// too.
+// too, and without an address all there are.
 func (s *Server) listSuppressions(c *call) (any, error) {
+	if !c.URL.Query().Has("address") {
+		return s.listEntries(c)
+	}
 	q, err := c.query("address", "limit", "cursor")
 	if err != nil {
 		return nil, err
@@ -95,7 +98,7 @@ func (s *Server) listSuppressions(c *call) (any, error) {
 	if len(list) > limit {
 		list, next = list[:limit], numberCursor(from+limit)
 	}
-	return s.page(entryDocs(list), next), nil
+	return s.page(checkedDocs(list, s.now()), next), nil
 }
 
 // addSuppression answers POST /api/v1/suppressions. What waits for the address
@@ -158,10 +161,11 @@ func (s *Server) removeSuppression(c *call) (any, error) {
 		if e.Scope != scope || !e.Removed.IsZero() || doc.Reason != "" && string(e.Reason) != doc.Reason {
 			continue
 		}
-		e.Removed = now
-		if now.Before(e.Created) { // the clock went back
-			e.Removed = e.Created
+		if isDigest(e.Address) {
+			return nil, &Problem{Status: http.StatusConflict, Detail: m.String() + " stands in a hashed list, under " + e.Address,
+				Remedy: "discard that list; `tidepost suppress lists` shows it"}
 		}
+		e = takenBack(e, now)
 		if err := s.Gateway.Observe(c.Context(), e, c.who.Name); err != nil {
 			return nil, err
 		}

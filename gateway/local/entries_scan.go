@@ -53,13 +53,19 @@ func (r *baseReader) at(h entryHash) (basePair, error) {
 	}
 }
 
-// of returns what is there under one hash.
+// of returns what is there under one hash. Unlike at it never looks beyond the piece:
+// where nothing is there, the next pair may be many parts away.
 func (r *baseReader) of(h entryHash) (*entryList, error) {
-	p, err := r.at(h)
-	if err == nil && p.list != nil && p.hash == h {
-		return p.list, nil
+	if !r.valid || h.compare(r.from) < 0 || h.compare(r.to) > 0 {
+		if err := r.read(h); err != nil {
+			return &noEntries, err
+		}
 	}
-	return &noEntries, err
+	i, ok := slices.BinarySearchFunc(r.piece, h, func(p basePair, h entryHash) int { return p.hash.compare(h) })
+	if !ok {
+		return &noEntries, nil
+	}
+	return r.piece[i].list, nil
 }
 
 // read reads the piece from h on, at most to the end of its part: the checkpoint
@@ -137,11 +143,17 @@ func (e *entries) scan(ctx context.Context, from entryHash, visit func(entryHash
 func (e *entries) scanSet(ctx context.Context, set *layerSet, from entryHash, visit func(entryHash, []suppression.Entry) bool) (entryHash, bool, error) {
 	base, layers := baseReader{e: e}, mergeLayers(set.layers, from)
 	var found []listed
+	var p basePair // the next one that came by itself; asked says that it is known
+	asked := false
 	for n := 0; ; n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return from, false, ctx.Err()
 		}
-		p, err := base.at(from)
+		var err error
+		if !asked || p.list != nil && p.hash.compare(from) < 0 {
+			p, err = base.at(from)
+			asked = true
+		}
 		h, ok := layers.peek()
 		if err = errors.Join(err, layers.err); err != nil {
 			return from, false, err
