@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"tidepost/suppression"
@@ -26,6 +27,9 @@ func (t *turn) bounced(n *Delivery, o Outcome) {
 		return
 	}
 	at := domain(t.box.Address)
+	if strings.HasPrefix(o.Status, "5.7.") {
+		return // it is us that they refuse, not the address
+	}
 	if o.Kind != OutcomeFailed || !slices.Contains(gone, o.Status) {
 		t.softBounce(n.Reply)
 		return

@@ -286,9 +286,6 @@ func supersede(d *Delivery) string {
 	return d.Tenant + "\x00" + d.Supersede
 }
 
-// IsZone reports whether a time zone goes by that name.
-func IsZone(name string) bool { return zone(name) != nil }
-
 var zones sync.Map // name → *time.Location
 
 // zone returns the named time zone, or nil. Of what is none nothing is kept, nor of

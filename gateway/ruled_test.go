@@ -216,28 +216,35 @@ func TestBouncesSuppress(t *testing.T) {
 			return list[0]
 		}
 		refuse("gone@dest.test", "5.1.1")
+		refuse("full@dest.test", "5.2.2")
 		refuse("spam@dest.test", "5.7.1")
 		for range 2 {
 			w.submit("gone@dest.test", nil)
 			w.submit("spam@dest.test", nil)
+			w.submit("full@dest.test", nil)
 			time.Sleep(time.Hour)
 		}
 		if e := only("gone@dest.test"); e.Reason != suppression.HardBounce || !e.Expires.IsZero() || e.Source != "bounce:dest.test" || e.Scope != (suppression.Scope{}) {
 			t.Errorf("an address that is gone: %+v", e)
 		}
-		if list, _ := store.Entries(t.Context(), "spam@dest.test"); len(list) != 0 {
-			t.Errorf("a refused mail: %+v", list)
+		if list, _ := store.Entries(t.Context(), "full@dest.test"); len(list) != 0 {
+			t.Errorf("twice full: %+v", list)
 		}
-		w.submit("spam@dest.test", nil) // the third within a month
+		w.submit("full@dest.test", nil) // the third within a month
 		time.Sleep(time.Hour)
-		if e := only("spam@dest.test"); e.Reason != suppression.SoftBounce || e.Expires.Sub(e.Created) != 24*time.Hour {
-			t.Errorf("refused three times: %+v", e)
+		if e := only("full@dest.test"); e.Reason != suppression.SoftBounce || e.Expires.Sub(e.Created) != 24*time.Hour {
+			t.Errorf("full three times: %+v", e)
 		}
 		time.Sleep(48 * time.Hour)
-		w.submit("spam@dest.test", nil)
+		w.submit("full@dest.test", nil)
 		time.Sleep(time.Hour)
-		if e := only("spam@dest.test"); e.Expires.Sub(e.Created) != 48*time.Hour {
-			t.Errorf("refused a fourth time: %+v", e)
+		if e := only("full@dest.test"); e.Expires.Sub(e.Created) != 48*time.Hour {
+			t.Errorf("full a fourth time: %+v", e)
+		}
+		w.submit("spam@dest.test", nil) // a third time, too
+		time.Sleep(time.Hour)
+		if list, _ := store.Entries(t.Context(), "spam@dest.test"); len(list) != 0 {
+			t.Errorf("they refuse us, and we stop writing: %+v", list)
 		}
 		for i := range 60 { // the provider has an outage
 			to := fmt.Sprintf("reader%d@dest.test", i)

@@ -3,9 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/netip"
 	"strings"
@@ -65,38 +63,6 @@ type signalData struct {
 type SignalError struct{ Field, Problem, Remedy string }
 
 func (e *SignalError) Error() string { return e.Field + " " + e.Problem + ": " + e.Remedy }
-
-// ParseSignal reads the document of a signal. kind is the one that the subject
-// names, "" where the document alone says it. The error is a *SignalError.
-func ParseSignal(doc []byte, kind string) (Signal, error) {
-	if len(doc) > MaxSignal {
-		return Signal{}, &SignalError{"signal", fmt.Sprintf("has %d bytes", len(doc)), fmt.Sprintf("send at most %d", MaxSignal)}
-	}
-	var d SignalDoc
-	if err := strictly(doc, &d); err != nil {
-		return Signal{}, &SignalError{"signal", "is no JSON object that we know: " + err.Error(), "see schema/signal.json"}
-	}
-	if d.Kind != "" && kind != "" && d.Kind != kind {
-		return Signal{}, &SignalError{"kind", fmt.Sprintf("is %q, and the subject says %q", d.Kind, kind), "leave it out, or write the same"}
-	}
-	if kind != "" {
-		d.Kind = kind
-	}
-	return d.Signal()
-}
-
-// strictly decodes one JSON value with nothing behind it. Fields that are unknown
-// are let be: a later version may send them.
-func strictly(doc []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	if err := dec.Decode(v); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows it")
-	}
-	return nil
-}
 
 // Signal checks every field. The error is a *SignalError.
 func (d *SignalDoc) Signal() (Signal, error) {

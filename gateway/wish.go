@@ -31,7 +31,7 @@ func (t *turn) close(s *Signal, reason suppression.Reason) bool {
 	case reason == suppression.HardBounce:
 		e.Scope = suppression.Scope{}
 	case reason == suppression.Unsubscribe && s.List != "":
-		e.Scope = suppression.Scope{Kind: suppression.List, Name: s.List}
+		e.Scope = suppression.TenantList(s.Tenant, s.List)
 	}
 	if e.Validate() != nil { // a List-Id that is no scope's name: then all of the sender's bulk
 		e.Scope = suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant}

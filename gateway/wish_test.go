@@ -384,3 +384,22 @@ func TestErasedEntryIsTakenBack(t *testing.T) {
 		w.wantEnd(id, EventDelivered)
 	})
 }
+
+// What a tenant's reader says of a list is said of that tenant's mail: anybody can
+// write anybody's List-Id.
+func TestUnsubscribeFromAnothersList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), nil)
+		s := Signal{Kind: SignalUnsubscribed, Tenant: "rival", Mailbox: mustMailbox(t, "ann@dest.test"), List: "news.acme.test", Human: 1}
+		if _, err := w.Learn(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		id := w.submit("ann@dest.test", func(m *Message) { m.List = "news.acme.test" })
+		time.Sleep(time.Hour)
+		w.wantEnd(id, EventDelivered)
+		w.tell("ann@dest.test", Signal{Kind: SignalUnsubscribed, List: "News.acme.test"})
+		again := w.submit("ann@dest.test", func(m *Message) { m.List = "news.acme.test" })
+		time.Sleep(time.Hour)
+		w.wantEnd(again, EventSuppressed)
+	})
+}

@@ -18,7 +18,7 @@ const (
 	Global   ScopeKind = iota // everybody's mail
 	Audience                  // tenants that share profiles and opt-outs
 	Tenant                    // one sender
-	List                      // one List-Id
+	List                      // one List-Id, or TENANT/LIST-ID: that tenant's mail of it
 	Category                  // a topic of the sender's
 	Class                     // newsletter, promotional and so on
 )
@@ -83,6 +83,9 @@ func (s Scope) Validate() error {
 
 func unprintable(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
 
+// TenantList is the scope of one tenant's mail of a list.
+func TenantList(tenant, list string) Scope { return Scope{List, tenant + "/" + list} }
+
 // covers reports whether mail with these marks falls under the scope.
 func (s Scope) covers(q *Query) bool {
 	switch s.Kind {
@@ -93,7 +96,9 @@ func (s Scope) covers(q *Query) bool {
 	case Tenant:
 		return s.Name == q.Tenant
 	case List:
-		return strings.EqualFold(s.Name, q.List) // RFC 2919 §6: List-Ids have no case
+		// RFC 2919 §6: List-Ids have no case. What a tenant's readers say of one is said
+		// of that tenant's mail alone: anybody can write anybody's List-Id.
+		return q.List != "" && (strings.EqualFold(s.Name, q.List) || strings.EqualFold(s.Name, TenantList(q.Tenant, q.List).Name))
 	case Category:
 		return s.Name == q.Category
 	case Class:

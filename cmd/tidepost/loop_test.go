@@ -186,7 +186,7 @@ var (
 	pixelLink = regexp.MustCompile(`https://mail\.example\.com(/o/[\w-]+)`)
 	clickLink = regexp.MustCompile(`https://mail\.example\.com(/c/[\w-]+)`)
 	leaveLink = regexp.MustCompile(`(?m)^List-Unsubscribe: <https://mail\.example\.com(/u/[\w-]+)>`)
-	oneClick  = regexp.MustCompile(`(?m)^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$`)
+	ourPost  = regexp.MustCompile(`(?m)^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$`)
 )
 
 // readLinks finds the links in the mails that have some.
@@ -198,7 +198,7 @@ func (l *loop) readLinks() {
 		switch {
 		case pixel == nil && click == nil && leave == nil:
 			continue // a code
-		case pixel == nil || click == nil || leave == nil || !oneClick.MatchString(text) || strings.Contains(text, "shop.test"):
+		case pixel == nil || click == nil || leave == nil || !ourPost.MatchString(text) || strings.Contains(text, "shop.test"):
 			l.t.Fatalf("a mail has not all of our links:\n%s", text)
 		}
 		l.first[m.To[0]] = link{pixel: pixel[1], click: click[1], unsubscribe: leave[1], message: l.first[m.To[0]].message}

@@ -25,7 +25,7 @@ import (
 func (s *server) openPublic(context.Context) error {
 	c := s.config.Load()
 	s.public = &public.Server{
-		Gateway: s.gateway, Store: s.store, Keys: s.links.keys.Load, OneClick: content.OneClick,
+		Gateway: s.gateway, Store: s.store, Keys: s.links.keys.Load, OneClick: oneClick,
 		Hooks:          s.hook,
 		Sender:         s.sender,
 		Tenants:        s.knowsTenant,
@@ -42,6 +42,16 @@ func (s *server) openPublic(context.Context) error {
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 60, 600},
 	}, []string{"lane"})
 	return s.listen("http.public", c.HTTP.Public, "public HTTP", s.public.Serve)
+}
+
+// oneClick is the sender's own one-click URL in a message's header, "" where there is
+// none that we may call.
+func oneClick(header []byte) string {
+	url := content.OneClick(header)
+	if url == "" || webhook.CheckURL(url, false) != nil {
+		return ""
+	}
+	return url
 }
 
 // sender is what a tenant's readers know it by: the name that it gives itself, else
