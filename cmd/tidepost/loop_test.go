@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,7 +77,7 @@ func TestFeedbackLoop(t *testing.T) {
 	if err := l.remote.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.remote.Shutdown(t.Context()) })
+	t.Cleanup(func() { l.remote.Shutdown(context.Background()) })
 	l.url = l.remote.ClientURL()
 	dir, each := t.TempDir(), readersEach(t)
 	// In six hours is when these readers read.
