@@ -187,7 +187,7 @@ var (
 	pixelLink = regexp.MustCompile(`https://mail\.example\.com(/o/[\w-]+)`)
 	clickLink = regexp.MustCompile(`https://mail\.example\.com(/c/[\w-]+)`)
 	leaveLink = regexp.MustCompile(`(?m)^List-Unsubscribe: <https://mail\.example\.com(/u/[\w-]+)>`)
-	ourPost  = regexp.MustCompile(`(?m)^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$`)
+	ourPost   = regexp.MustCompile(`(?m)^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$`)
 )
 
 // readLinks finds the links in the mails that have some.
