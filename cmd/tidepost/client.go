@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,30 +117,7 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) error
 
 // open makes one request and returns the answer, whatever its status.
 func (c *client) open(ctx context.Context, method, path string, in any) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		doc, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(doc)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, c.server+path, body)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", "application/json")
-	if in != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	answer, err := c.http.Do(request)
-	if err != nil {
-		return nil, c.unreachable(err)
-	}
-	return answer, nil
+	return c.openAs(ctx, method, path, "", "application/json", in)
 }
 
 // unreachable names the remedy for a gateway that does not answer.

@@ -26,6 +26,7 @@ var layers = map[string]int{
 	"templates":            0,
 	"gateway/smtptest":     0,
 	"gateway/token":        0,
+	"gateway/strict":       0,
 	"scheduler/evidence":   0,
 
 	"suppression": 1,

@@ -287,8 +287,6 @@ func (l *loop) awaitHeld(n int) {
 	}
 }
 
-const browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
 // visit asks the public address as a reader's program does, again until it answers.
 func (l *loop) visit(method, path, agent, body string, want int) {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

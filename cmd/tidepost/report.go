@@ -128,24 +128,7 @@ func (c *client) lines(ctx context.Context, path string, show func(float64)) (js
 		doc, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 		return nil, c.problem(answer, doc)
 	}
-	d := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer))
-	for {
-		var line struct {
-			Progress        float64
-			Result          json.RawMessage
-			Problem, Remedy string
-		}
-		if err := d.Decode(&line); err != nil {
-			return nil, fmt.Errorf("%s stopped in the middle of its answer: %w", c.server, err)
-		}
-		switch {
-		case line.Problem != "":
-			return nil, errors.New(strings.TrimSuffix(line.Problem+"; "+line.Remedy, "; "))
-		case line.Result != nil:
-			return line.Result, nil
-		}
-		show(line.Progress)
-	}
+	return c.lastLine(io.LimitReader(answer.Body, maxAnswer), show)
 }
 
 // readBar shows on a terminal how much of the history is read.

@@ -34,7 +34,6 @@ type entryFilter struct {
 	scope  *suppression.Scope
 	source string // all of it, or what is in front of its colon
 	since  time.Time
-	until  time.Time           // nothing created at or after it; for removals that go on while entries come
 	domain string              // canonical
 	line   func(string) string // which destination takes mail of a domain; nil: its own
 	live   time.Time           // set: only what counts at that time

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"tidepost/gateway/strict"
 	"unicode"
 	"unicode/utf8"
 )
@@ -101,8 +102,8 @@ func (c *call) decode(v any) error {
 		return &Problem{Status: http.StatusUnsupportedMediaType, Detail: "the body is not said to be JSON",
 			Field: "Content-Type", Remedy: "send Content-Type: application/json"}
 	}
-	if err := checkJSON(doc); err != nil {
-		return invalid("body", "is no JSON of ours: "+err.Error(), "send one JSON object that says each thing once")
+	if err := strict.Check(doc, strict.Limits{Depth: maxDepth}); err != nil {
+		return invalid("body", err.Error(), "send one JSON object that says each thing once")
 	}
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.DisallowUnknownFields()
@@ -131,74 +132,4 @@ func badJSON(err error) *Problem {
 		return invalid(kind.Field, "is a "+kind.Value, "write a "+kind.Type.String())
 	}
 	return invalid("body", "cannot be read: "+text, "write what `tidepost help api` shows")
-}
-
-// checkJSON reports what encoding/json would let through: names said twice,
-// values behind the first, nesting without end.
-func checkJSON(doc []byte) error {
-	d := json.NewDecoder(bytes.NewReader(doc))
-	var stack []*jsonLevel
-	for n := 0; ; n++ {
-		t, err := d.Token()
-		switch {
-		case err == io.EOF && len(stack) > 0:
-			return io.ErrUnexpectedEOF
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		}
-		if n > 0 && len(stack) == 0 {
-			return errors.New("there is something behind the first value")
-		}
-		if stack, err = nest(stack, t); err != nil {
-			return err
-		}
-	}
-}
-
-// jsonLevel is an object or array that is being read.
-type jsonLevel struct {
-	names map[string]bool // nil: an array
-	value bool            // the next token of an object is a value
-}
-
-func nest(stack []*jsonLevel, t json.Token) ([]*jsonLevel, error) {
-	switch t {
-	case json.Delim('}'), json.Delim(']'):
-		return stack[:len(stack)-1], nil
-	}
-	if len(stack) > 0 {
-		if err := stack[len(stack)-1].take(t); err != nil {
-			return nil, err
-		}
-	}
-	switch t {
-	case json.Delim('{'):
-		stack = append(stack, &jsonLevel{names: map[string]bool{}})
-	case json.Delim('['):
-		stack = append(stack, &jsonLevel{})
-	}
-	if len(stack) > maxDepth {
-		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
-	}
-	return stack, nil
-}
-
-// take notes the token of a level: in an object a name, then its value.
-func (l *jsonLevel) take(t json.Token) error {
-	if l.names == nil {
-		return nil
-	}
-	if l.value {
-		l.value = false
-		return nil
-	}
-	text, _ := t.(string)
-	name := strings.ToLower(text) // as encoding/json matches them
-	if l.names[name] {
-		return fmt.Errorf("%q is said twice", name)
-	}
-	l.names[name], l.value = true, true
-	return nil
 }

@@ -92,17 +92,6 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
-func FuzzCheckJSON(f *testing.F) {
-	f.Add(`{"a":{"b":[1,{"c":null}]},"d":"e"}`)
-	f.Add(`{"a":1,"a":2}`)
-	f.Add(`[[[[`)
-	f.Fuzz(func(t *testing.T, s string) {
-		if checkJSON([]byte(s)) == nil && strings.TrimSpace(s) != "" && !json.Valid([]byte(s)) {
-			t.Errorf("%q is let through", s)
-		}
-	})
-}
-
 func FuzzCursor(f *testing.F) {
 	f.Add(place{}.cursor())
 	f.Add(place{within: true, after: gateway.DeliveryID{Ordinal: 7}}.cursor())

@@ -69,7 +69,7 @@ func TestStreamBehindItsCursor(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	s, stop = r.listen(e, nil)
+	_, stop = r.listen(e, nil)
 	r.publish(append(signals("complained", 40, 60), signals("opened", 60, 80)...)...)
 	eventually(t, "all are applied", func() bool { return e.count() == 80 && e.StreamCursor(gateway.LaneEvidence).Seq == 80 })
 	stop()

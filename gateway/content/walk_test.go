@@ -16,9 +16,6 @@ const (
 	html78 = "Content-Type: text/html; charset=utf-8\r\n\r\n"
 )
 
-// crlf writes a mail as people read it.
-func crlf(s string) string { return strings.ReplaceAll(strings.TrimPrefix(s, "\n"), "\n", "\r\n") }
-
 // mixed makes a multipart of parts, each with its header.
 func mixed(kind, boundary string, parts ...string) string {
 	var b strings.Builder

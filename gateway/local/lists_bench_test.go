@@ -216,8 +216,11 @@ func BenchmarkAcceptBesideImport(b *testing.B) {
 				wg.Go(func() {
 					for i := 0; cctx.Err() == nil; i++ {
 						name := fmt.Sprint(i % 3)
-						if _, err := s.Stage(cctx, name, 0, benchSource(400_000), nil); err == nil {
-							err = s.Publish(cctx, name, "bench")
+						if _, err := s.Stage(cctx, name, 0, benchSource(400_000), nil); err != nil {
+							return // the measurement is over
+						}
+						if err := s.Publish(cctx, name, "bench"); err != nil && cctx.Err() == nil {
+							b.Error(err)
 						}
 					}
 				})

@@ -188,7 +188,7 @@ func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 func (sizes) EstimateCallCost(_, overload string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
 	switch {
 	case strings.HasSuffix(overload, "_age_duration"), overload == "days_int", overload == "hours_int", overload == "minutes_int":
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 1}}
+		return cost.NewCallEstimate(cost.Estimate{Min: 1, Max: 1}, nil)
 	}
 	return nil
 }
