@@ -98,6 +98,9 @@ func excluded(s *Signal, sees scheduler.Sees) bool {
 func (t *turn) mayLearn(s *Signal, about DeliveryID) scheduler.Sees {
 	rules := t.g.Rules(s.Tenant)
 	sees := max(rules.Sees, t.box.Wishes.Sees)
+	if !s.Kind.Permission() {
+		sees = max(sees, rules.SeesOf(s.List))
+	}
 	if m, ok := t.g.rulebooks.messages.cache.Get(about.Message); ok {
 		sees = max(sees, rules.SeesOf(m.list), m.sees)
 	}
@@ -107,7 +110,7 @@ func (t *turn) mayLearn(s *Signal, about DeliveryID) scheduler.Sees {
 // recall reads the message that a signal is about where its list may have limits of
 // its own; mayLearn finds it then.
 func (g *Gateway) recall(ctx context.Context, s *Signal, about DeliveryID) {
-	if s.Kind.Permission() || about.Message.IsZero() || len(g.Rules(s.Tenant).ListSees) == 0 || g.rulebooks.messages.cache.Contains(about.Message) {
+	if s.Kind.Permission() || s.List != "" || about.Message.IsZero() || len(g.Rules(s.Tenant).ListSees) == 0 || g.rulebooks.messages.cache.Contains(about.Message) {
 		return
 	}
 	if b, ok := g.Store.(Browser); ok {

@@ -29,7 +29,7 @@ type Signal struct {
 	Source  string  // who brought it, for people
 	Link    string  // of a click: which of the mail's links
 	Zone    string  // of SignalAttributes: the reader's time zone
-	List    string  // of SignalUnsubscribed: this List-Id alone; "": all bulk of the tenant
+	List    string  // of SignalUnsubscribed: this List-Id alone, "" for all bulk of the tenant; of others, the mail's, where that is known
 	Soft    bool    // of SignalBounced: not for good
 	Wish    *Wish   // of SignalConsent
 	Forward string  // of SignalUnsubscribed: the sender's own one-click URL, to be called afterwards; "": none

@@ -403,3 +403,17 @@ func TestUnsubscribeFromAnothersList(t *testing.T) {
 		w.wantEnd(again, EventSuppressed)
 	})
 }
+
+// What a list's mail may teach holds for its links also when the mail is forgotten.
+func TestLinkOfAListOfWhichNothingIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newMemory(), func(w *world) { w.rules.ListSees = map[string]scheduler.Sees{"clinic.acme.test": scheduler.SeesNone} })
+		forgotten := DeliveryID{Message: ID{1, 2, 3}}.String()
+		if w.tell("ann@dest.test", Signal{Kind: SignalClicked, Message: forgotten, List: "Clinic.acme.test", Link: "1"}) {
+			t.Error("a click of it is learned")
+		}
+		if !w.tell("ann@dest.test", Signal{Kind: SignalActive, List: "news.acme.test"}) {
+			t.Error("another list's are not")
+		}
+	})
+}

@@ -46,7 +46,8 @@ type status struct {
 			LagSeconds float64 `json:"lag_seconds"`
 		}
 	}
-	Paused []struct {
+	Replanning int64 // mailboxes; -1: none is under way
+	Paused     []struct {
 		Tenant, Campaign, By string
 		At                   time.Time
 	}
@@ -100,6 +101,9 @@ func (st *status) print(a *app) error {
 	t.row("signals", fmt.Sprintf("%d in the last hour, last %s", st.Signals.Hour, show(st.Signals.Last)))
 	if x := st.Signals.Stream; x != nil {
 		t.row("stream", fmt.Sprintf("%d wait in NATS, opt-outs %.0f s behind", x.Pending, x.LagSeconds))
+	}
+	if st.Replanning > 0 {
+		t.row("planning anew", fmt.Sprintf("what waits, %s so far", count(st.Replanning, "mailbox", "mailboxes")))
 	}
 	for _, p := range st.Paused {
 		t.row("paused", fmt.Sprintf("%s by %s at %s", scope{p.Tenant, p.Campaign}, p.By, show(p.At)))

@@ -28,6 +28,7 @@ type statusDoc struct {
 	Disk        diskDoc          `json:"disk"`
 	Signals     Signals          `json:"signals"`
 	Paused      []pauseDoc       `json:"paused"`
+	Replanning  int64            `json:"replanning"` // mailboxes planned anew so far; -1: none under way
 	Differences []Difference     `json:"differences"`
 	Warnings    []string         `json:"warnings,omitempty"` // of the configuration
 	Problems    []attention      `json:"problems"`
@@ -51,7 +52,7 @@ func (s *Server) status() statusDoc {
 		PolicyMode: info.PolicyMode, DataDir: info.DataDir, Accepting: true,
 		InDoubt: s.Gateway.Metrics.InDoubt.Load(), Overdue: s.Gateway.Overdue().Seconds(),
 		Closed: []destinationDoc{}, Bus: s.bus(), Disk: s.diskUse(), Paused: s.pauses(),
-		Differences: info.Differences, Warnings: info.Warnings,
+		Replanning: s.Gateway.Replanning(), Differences: info.Differences, Warnings: info.Warnings,
 	}
 	if why := s.notReady(); why != nil {
 		doc.Accepting, doc.Why = false, mark(shorten(why.Error(), 500))

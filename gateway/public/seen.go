@@ -112,7 +112,7 @@ func (s *Server) witness(r *http.Request, t *token.Token, kind gateway.SignalKin
 		seen.Action, seen.Link, seen.Links, seen.Hidden = evidence.Click, uint64(t.Link), int(t.Links), t.Hidden
 		sig.Source, sig.Link = "click", strconv.Itoa(int(t.Link))
 	}
-	sig.At, sig.Seen = now, seen
+	sig.At, sig.Seen, sig.List = now, seen, rd.list
 	if _, err := s.Gateway.Learn(ctx, sig); err != nil {
 		s.log().Warn("what a reader did could not be stored", "kind", kind, "delivery", sig.Message, "error", err)
 		return false
