@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,11 +40,13 @@ func TestStatusAllWell(t *testing.T) {
 }
 
 func TestStatusNeedsAPerson(t *testing.T) {
-	now := time.Now()
+	start := time.Now()
+	var ahead atomic.Int64 // of the clock; the gateway reads it too
+	now := func() time.Time { return start.Add(time.Duration(ahead.Load())) }
 	var bus Bus
 	var ready, stopped error
 	w := newWorld(t, func(w *world) {
-		w.Gateway.Now = func() time.Time { return now }
+		w.Gateway.Now = now
 		w.Ready = func() error { return ready }
 		w.Sources = Sources{Bus: func() Bus { return bus }, Stopped: func() error { return stopped }}
 	})
@@ -80,18 +83,18 @@ func TestStatusNeedsAPerson(t *testing.T) {
 	w.store.usage = gateway.Usage{Quarantined: 1}
 	want("damage", "store-stopped")
 	w.store.usage = gateway.Usage{Log: 100, Free: 1000}
-	w.disk.note(now, 0)
-	now = now.Add(30 * time.Minute)
+	w.disk.note(now(), 0)
+	ahead.Add(int64(30 * time.Minute))
 	want("a disk that fills up", "disk-filling")
 	if h := w.status().Disk.HoursLeft; h == nil || *h != 5 {
 		t.Errorf("hours left %v, want 5", h)
 	}
 	w.store.usage = gateway.Usage{}
 	for range 40 {
-		w.Gateway.Throttle.Report(now, "far.test", throttle.Unreachable)
-		now = now.Add(time.Minute)
+		w.Gateway.Throttle.Report(now(), "far.test", throttle.Unreachable)
+		ahead.Add(int64(time.Minute))
 	}
-	now = now.Add(-30 * time.Second)
+	ahead.Add(int64(-30 * time.Second))
 	want("a destination that is down", "destination-closed")
 }
 

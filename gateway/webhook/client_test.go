@@ -278,8 +278,8 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 func TestSlowAnswers(t *testing.T) {
 	for name, serve := range map[string]func(http.ResponseWriter, *http.Request){
 		"never":                func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() },
-		"a byte a second":      drip(false),
-		"a body byte a second": drip(true),
+		"a byte a second":      drip(t.Context(), false),
+		"a body byte a second": drip(t.Context(), true),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -302,7 +302,7 @@ func TestSlowAnswers(t *testing.T) {
 		if testing.Short() {
 			t.Skip("takes 15 s")
 		}
-		r := receive(t, drip(false))
+		r := receive(t, drip(t.Context(), false))
 		begun := time.Now()
 		got := do(t, client(t, r, &zone{}), r.URL)
 		if d := time.Since(begun); got.Verdict != Again || got.Err != errTimeout || d < callTimeout || d > callTimeout+2*time.Second {
@@ -312,7 +312,7 @@ func TestSlowAnswers(t *testing.T) {
 }
 
 // drip answers a byte a second, from the status line on or from the body on.
-func drip(body bool) http.HandlerFunc {
+func drip(ctx context.Context, body bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -327,7 +327,11 @@ func drip(body bool) http.HandlerFunc {
 			if _, err := c.Write([]byte{b}); err != nil {
 				return
 			}
-			time.Sleep(time.Second)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
