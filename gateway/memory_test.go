@@ -24,6 +24,7 @@ type memory struct {
 	events   []Event
 	fail     error // returned by Commit and Accept when set
 	commits  []int // how many changes each commit had
+	relaxed  bool  // whether the last change need not have waited for the disk
 }
 
 func newMemory() *memory {
@@ -112,6 +113,7 @@ func (s *memory) Commit(_ context.Context, changes ...*Change) error {
 	}
 	s.commits = append(s.commits, len(changes))
 	for _, c := range changes {
+		s.relaxed = c.Relaxed
 		if c.Key != (Key{}) {
 			box := s.box(c.Key)
 			if box.Rev != c.Expect {

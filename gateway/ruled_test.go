@@ -403,3 +403,41 @@ func TestRuleDropsNoLongerThanTheDeadline(t *testing.T) {
 		w.wantEnd(id, EventDropped)
 	})
 }
+
+// The facts of a first plan stay in the journal, for the back-test: also what lot had
+// to do with it, which is nothing while the model only watches.
+func TestFactsAreRecorded(t *testing.T) {
+	for _, isLive := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, newMemory(), func(w *world) {
+				if isLive {
+					live(w)
+				}
+				w.rules.Explore = 0.5
+			})
+			w.know("ann@dest.test", evenings(t, w.model("acme")))
+			id := w.submit("ann@dest.test", func(m *Message) { m.Campaign = "spring" })
+			code := w.submit("ann@dest.test", func(m *Message) { m.Class = Transactional })
+			time.Sleep(time.Minute)
+			w.store.mu.Lock()
+			defer w.store.mu.Unlock()
+			found := 0
+			for _, e := range w.store.events {
+				if len(e.Facts) == 0 {
+					continue
+				}
+				found++
+				d, err := rules.Decode(e.Facts)
+				if err != nil || e.Delivery.ID != id || d.Facts.Message.Campaign != "spring" || d.Facts.Mailbox.Local != "ann" {
+					t.Errorf("recorded %+v, %v", d, err)
+				}
+				if drawn := d.Propensity < 1; drawn != isLive {
+					t.Errorf("live %v: propensity %v", isLive, d.Propensity)
+				}
+			}
+			if found != 1 {
+				t.Errorf("%d decisions are recorded, want that of %s and none of the code %s", found, id, code)
+			}
+		})
+	}
+}

@@ -209,3 +209,22 @@ func TestSiblingsOfAnotherLineTravelAlone(t *testing.T) {
 		}
 	})
 }
+
+// A mail that carries its reader's own links leaves alone; what is the same for all
+// leaves together.
+func TestMarkedMailTravelsAlone(t *testing.T) {
+	for _, tracking := range []Tracking{TrackNone, TrackClick} {
+		synctest.Test(t, func(t *testing.T) {
+			w, far := manyWorld(t, func(w *world, _ *many) { w.rules.Tracking = tracking })
+			ids := w.submitMany(addresses(20), func(m *Message) { m.Class = Newsletter })
+			time.Sleep(time.Minute)
+			w.stop()
+			for _, id := range ids {
+				w.wantEnd(id, EventDelivered)
+			}
+			if alone := len(far.sends) == 20; alone != (tracking == TrackClick) {
+				t.Errorf("tracking %d: %d transactions for 20 recipients", tracking, len(far.sends))
+			}
+		})
+	}
+}

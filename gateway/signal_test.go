@@ -143,3 +143,30 @@ func TestZonesAreBounded(t *testing.T) {
 		t.Error("Europe/Berlin is no zone")
 	}
 }
+
+// What Learn takes in is on disk when it returns; what the stream brings of opens and
+// clicks may wait for the next sync, opt-outs never.
+func TestWhatIsDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		w := newWorld(t, store, nil)
+		at := time.Now()
+		for _, tt := range []struct {
+			story   string
+			tell    func()
+			relaxed bool
+		}{
+			{"told by call", func() { w.tell("ann@dest.test", Signal{Kind: SignalActive, At: at}) }, false},
+			{"a visit from the stream", func() { w.hear("ann@dest.test", Signal{Kind: SignalActive, At: at.Add(1)}) }, true},
+			{"an opt-out from the stream", func() { w.hear("ann@dest.test", Signal{Kind: SignalUnsubscribed}) }, false},
+		} {
+			time.Sleep(time.Second)
+			tt.tell()
+			store.mu.Lock()
+			if store.relaxed != tt.relaxed {
+				t.Errorf("%s: relaxed %v", tt.story, store.relaxed)
+			}
+			store.mu.Unlock()
+		}
+	})
+}
