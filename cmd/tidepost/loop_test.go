@@ -350,18 +350,49 @@ func (l *loop) publishClick(r string) {
 	l.publish("clicked", map[string]any{"id": "c-" + r, "at": time.Now(), "mailbox": r, "tenant": "default", "message": l.first[r].message, "human": 1})
 }
 
+var idField = regexp.MustCompile(`(?mi)^Message-ID: <([^>]+)>`)
+
+// received counts the mails of each reader, and those that came twice: what was on
+// the wire when the gateway was killed, with the same Message-ID (design rule 8).
+func (l *loop) received() (mails map[string]int, doubled int) {
+	mails = map[string]int{}
+	seen := map[string]bool{}
+	for _, m := range l.sink.Messages() {
+		id := m.To[0]
+		if found := idField.FindSubmatch(m.Data); found != nil {
+			id += " " + string(found[1])
+		}
+		if seen[id] {
+			doubled++
+			continue
+		}
+		seen[id] = true
+		mails[m.To[0]]++
+	}
+	return mails, doubled
+}
+
+// mails is how many different mails have come.
+func (l *loop) mails() (n int) {
+	mails, _ := l.received()
+	for _, of := range mails {
+		n += of
+	}
+	return n
+}
+
 // check waits for what each group's doings must lead to.
 func (l *loop) check(all []string, each int) {
 	l.t.Helper()
 	want := 2*len(all) + each // the clickers' second mail
 	left := 2 * each          // machines' and quiet readers' still wait
-	if !eventually(90*time.Second, func() bool { return len(l.waiting()) == left && len(l.sink.Messages()) >= want }) {
-		l.t.Errorf("%d wait, want %d; %d mails left, want %d", len(l.waiting()), left, len(l.sink.Messages()), want)
+	if !eventually(90*time.Second, func() bool { return len(l.waiting()) == left && l.mails() >= want }) {
+		l.t.Errorf("%d wait, want %d; %d mails left, want %d", len(l.waiting()), left, l.mails(), want)
 	}
 	time.Sleep(time.Second) // nothing more leaves
-	got := map[string]int{}
-	for _, m := range l.sink.Messages() {
-		got[m.To[0]]++
+	got, doubled := l.received()
+	if doubled > open {
+		l.t.Errorf("%d mails came twice: want at most the %d that may be on the wire at a kill", doubled, open)
 	}
 	reasons := map[string]string{}
 	for _, d := range l.waiting() {
