@@ -224,7 +224,7 @@ func (im *listImport) failed(ctx context.Context) error {
 		p = &Problem{Detail: d.Stopped.text(), Remedy: d.Stopped.Remedy}
 	case d.Bad > 0 && !im.ask.skip:
 		p = &Problem{Detail: plural(int64(d.Bad), "line", "lines") + " cannot be read; the first: " + d.BadLines[0].text(),
-			Remedy: "correct them, or leave them out with bad=skip"}
+			Remedy: "correct them, or leave them out with bad=skip (--skip-bad)"}
 	case im.ask.record.Digest != "" && im.ask.record.Digest != im.in.digest():
 		p = &Problem{Detail: "the file is not the one that digest is of", Field: "digest", Remedy: "it was damaged on the way, or changed meanwhile: send it again"}
 	default:

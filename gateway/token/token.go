@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -129,7 +130,7 @@ func (p *pair) iv(text []byte) []byte {
 // Open reads what Seal wrote for the same purpose. The error is ErrForged or
 // ErrExpired.
 func (k *Keys) Open(p Purpose, s string, now time.Time) (*Token, error) {
-	if len(s) > MaxLen+4 || p != Click && len(s) > maxPlain {
+	if len(s) > MaxLen+4 || p != Click && len(s) > maxPlain || strings.ContainsAny(s, "\r\n") { // which encoding/base64 passes over
 		return nil, ErrForged
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
