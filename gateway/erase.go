@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"tidepost/scheduler"
 	"tidepost/suppression"
@@ -180,6 +181,13 @@ func (g *Gateway) loadErasureKey(value []byte) {
 
 // erasedPrefix begins what stands in place of an erased address.
 const erasedPrefix = "erased:"
+
+// standsFor reports whether a text stands in the place of an address: what an erased
+// one left, or a digest out of a hashed list.
+func standsFor(text string) bool {
+	kind, _, ok := strings.Cut(text, ":")
+	return ok && (kind+":" == erasedPrefix || kind == lists.SHA256 || kind == lists.MD5)
+}
 
 // erasedName is what an erased address's suppressions are kept under.
 func (g *Gateway) erasedName(canonical string) string {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/hex"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tidepost/suppression"
@@ -42,4 +43,24 @@ func TestEntriesUnderHashes(t *testing.T) {
 			t.Errorf("%s with sha256 %v and md5 %v: %v, %v; want %d", c.address, c.sha256, c.md5, got, err, c.want)
 		}
 	}
+}
+
+// An entry of a hashed list can be taken back, though nobody can tell whose it is.
+func TestHashedEntryIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		text := lists.SHA256 + ":" + hex.EncodeToString(lists.Hash(lists.SHA256, "ann@dest.test"))
+		w := newWorld(t, store, nil)
+		e := suppression.Entry{Address: text, Reason: suppression.Manual, Created: time.Now(), Removed: time.Now()}
+		if err := w.Observe(t.Context(), e, "ops"); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := store.Entries(t.Context(), text); len(got) != 1 || got[0].Removed.IsZero() {
+			t.Errorf("stored %+v", got)
+		}
+		e.Address = "no address"
+		if err := w.Observe(t.Context(), e, "ops"); err == nil {
+			t.Error("what is neither address nor hash is taken")
+		}
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"tidepost/suppression"
 	"tidepost/suppression/address"
@@ -16,7 +15,7 @@ import (
 // once. What has its release commit already is not called back (design rule
 // 5 d).
 func (g *Gateway) Observe(ctx context.Context, e suppression.Entry, actor string) error {
-	if strings.HasPrefix(e.Address, erasedPrefix) { // only taken back; nothing of its waits
+	if standsFor(e.Address) { // only taken back: nothing that waits is stopped by that
 		return g.storeEntry(ctx, Key{}, e, actor)
 	}
 	if err := e.Validate(); err != nil {

@@ -39,7 +39,6 @@ type removed struct {
 	Scanned int            `json:"scanned"`
 	Matched int64          `json:"matched"`
 	Removed int64          `json:"removed"`
-	Hashed  int64          `json:"hashed"`
 	Reasons map[string]int `json:"reasons"`
 	Sources map[string]int `json:"sources"`
 }
@@ -102,9 +101,6 @@ func (r *removed) detail() string {
 	text := ""
 	if len(parts) > 0 {
 		text = " (" + strings.Join(parts, ", ") + ")"
-	}
-	if r.Hashed > 0 {
-		text += fmt.Sprintf("; %s of hashed lists stay", count(r.Hashed, "entry", "entries"))
 	}
 	return text
 }

@@ -26,8 +26,7 @@ type removeDoc struct {
 	Scanned int            `json:"scanned"`
 	Matched int            `json:"matched"` // that counted
 	Removed int            `json:"removed"`
-	Hashed  int            `json:"hashed,omitempty"` // that matched under a hash, and stay: discard their list
-	Reasons map[string]int `json:"reasons"`          // of the matched
+	Reasons map[string]int `json:"reasons"` // of the matched
 	Sources map[string]int `json:"sources"`
 }
 
@@ -117,10 +116,6 @@ func (r *bulkRemoval) run(ctx context.Context, tell func(any)) error {
 // chosen counts an entry that matches and reports whether it can be taken back.
 func (r *bulkRemoval) chosen(e *suppression.Entry) bool {
 	if !r.filter.matches(e) {
-		return false
-	}
-	if isDigest(e.Address) {
-		r.doc.Hashed++
 		return false
 	}
 	r.doc.Matched++

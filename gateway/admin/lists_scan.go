@@ -15,17 +15,8 @@ import (
 	"tidepost/suppression/lists"
 )
 
-// What stands in place of an address of which only a hash is known, as another
-// service gave it out or as an erasure left it.
-const (
-	sha256Prefix = lists.SHA256 + ":"
-	md5Prefix    = lists.MD5 + ":"
-	erasedPrefix = "erased:"
-)
-
-func isDigest(address string) bool {
-	return strings.HasPrefix(address, sha256Prefix) || strings.HasPrefix(address, md5Prefix)
-}
+// erasedPrefix begins what stands in place of an address that was erased.
+const erasedPrefix = "erased:"
 
 // entryFilter chooses entries; what is left out matches all.
 type entryFilter struct {

@@ -16,6 +16,7 @@ import (
 
 	"tidepost/gateway"
 	"tidepost/suppression"
+	"tidepost/suppression/lists"
 )
 
 // listMemory is a memory that takes whole lists too.
@@ -176,8 +177,8 @@ func (s *listMemory) Suppressed() map[gateway.SuppressedKind]int64 {
 
 func (s *listMemory) HasHashed() (sha256, md5 bool) {
 	for _, e := range s.all() {
-		sha256 = sha256 || strings.HasPrefix(e.Address, sha256Prefix)
-		md5 = md5 || strings.HasPrefix(e.Address, md5Prefix)
+		sha256 = sha256 || strings.HasPrefix(e.Address, lists.SHA256+":")
+		md5 = md5 || strings.HasPrefix(e.Address, lists.MD5+":")
 	}
 	return sha256, md5
 }

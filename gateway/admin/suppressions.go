@@ -161,10 +161,6 @@ func (s *Server) removeSuppression(c *call) (any, error) {
 		if e.Scope != scope || !e.Removed.IsZero() || doc.Reason != "" && string(e.Reason) != doc.Reason {
 			continue
 		}
-		if isDigest(e.Address) {
-			return nil, &Problem{Status: http.StatusConflict, Detail: m.String() + " stands in a hashed list, under " + e.Address,
-				Remedy: "discard that list; `tidepost suppress lists` shows it"}
-		}
 		e = takenBack(e, now)
 		if err := s.Gateway.Observe(c.Context(), e, c.who.Name); err != nil {
 			return nil, err
