@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -69,4 +70,21 @@ func (e *Event) ID() string {
 		id += "-" + strconv.Itoa(int(e.Seq))
 	}
 	return id
+}
+
+// About reports whether the event tells of a message: of one of its deliveries, or of
+// what a reader did with it.
+func (e *Event) About(id ID) bool {
+	if e.Delivery != nil {
+		return e.Delivery.ID.Message == id
+	}
+	return strings.Contains(e.Detail, `"delivery":"`+id.String()+`.`)
+}
+
+// AboutDelivery is About for one delivery.
+func (e *Event) AboutDelivery(id DeliveryID) bool {
+	if e.Delivery != nil {
+		return e.Delivery.ID == id
+	}
+	return strings.Contains(e.Detail, `"delivery":"`+id.String()+`"`)
 }

@@ -177,7 +177,7 @@ type (
 		// Scan calls yield for mailboxes with unsettled deliveries in key order,
 		// from the first key ≥ from, until yield returns false.
 		Scan(ctx context.Context, from Key, yield func(*Mailbox) bool) error
-		// History returns the events of one message, oldest first, as far as
+		// History returns the events about one message (Event.About), oldest first, as far as
 		// they are kept.
 		History(ctx context.Context, id ID) ([]Event, error)
 		// Message finds a message by its id.

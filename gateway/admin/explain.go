@@ -2,7 +2,9 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"tidepost/gateway"
@@ -130,13 +132,44 @@ func (x *explanation) say(sentence string) { x.Sentences = append(x.Sentences, s
 // addEvents adds those of a delivery and returns when the last was.
 func (x *explanation) addEvents(events []gateway.Event, id gateway.DeliveryID) (last time.Time) {
 	for i := range events {
-		if e := &events[i]; e.Delivery != nil && e.Delivery.ID == id {
-			x.Events = append(x.Events, newEventDoc(e))
+		e := &events[i]
+		if !e.AboutDelivery(id) {
+			continue
+		}
+		doc := newEventDoc(e)
+		if e.Delivery == nil {
+			doc.tellSignal(id)
+		} else {
 			last = e.At
 		}
+		x.Events = append(x.Events, doc)
 	}
 	x.Events = x.Events[max(0, len(x.Events)-maxEvents):]
 	return last
+}
+
+// tellSignal words what a reader did with a delivery: who it was taken for and why.
+func (d *eventDoc) tellSignal(id gateway.DeliveryID) {
+	d.Delivery = id.String()
+	var x struct {
+		Human   float32
+		Source  string
+		Link    string
+		Verdict string
+		Reasons []string
+	}
+	if json.Unmarshal([]byte(d.Detail), &x) != nil {
+		return
+	}
+	d.Reason = x.Verdict
+	words := []string{"told by " + x.Source}
+	if x.Link != "" {
+		words = append(words, "link "+x.Link)
+	}
+	if len(x.Reasons) > 0 {
+		words = append(words, strings.Join(x.Reasons, " "))
+	}
+	d.Detail = shorten(fmt.Sprintf("%s; counts %.2g", strings.Join(words, ", "), x.Human), maxDetail)
 }
 
 // sayActors says what people did.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +81,33 @@ func TestExplainGates(t *testing.T) {
 	body := w.serve(w.request(Viewer, "GET", "/api/v1/explain/"+d.ID.String(), "")).Body.String()
 	if !strings.Contains(body, `"reason":"min_gap"`) || !strings.Contains(body, `"opens":"`) {
 		t.Errorf("gates in %s", body)
+	}
+}
+
+// What a reader did with a mail stands in its history, with who it was taken for.
+func TestExplainTellsOfReaders(t *testing.T) {
+	w := newWorld(t, nil)
+	d := w.submit(mail{to: []string{"ann@x.test", "bob@x.test"}})[0]
+	detail := `{"mailbox":"x","tenant":"acme","delivery":"` + d.ID.String() + `","human":0,"source":"click","link":"3","verdict":"machine","reasons":["burst","all_links"]}`
+	w.store.Commit(t.Context(), &gateway.Change{Events: []gateway.Event{{Kind: gateway.EventClicked, At: time.Now(), Name: "n1", Detail: detail}}})
+	other := gateway.DeliveryID{Message: d.ID.Message, Ordinal: 1}
+	for id, want := range map[gateway.DeliveryID]int{d.ID: 1, other: 0} {
+		found := 0
+		rec := w.serve(w.request(Viewer, "GET", "/api/v1/explain/"+id.String(), ""))
+		var x explanation
+		if err := json.Unmarshal(rec.Body.Bytes(), &x); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range x.Events {
+			if e.Kind == "clicked" {
+				found++
+				if e.Reason != "machine" || e.Detail != "told by click, link 3, burst all_links; counts 0" {
+					t.Errorf("it says %+v", e)
+				}
+			}
+		}
+		if found != want {
+			t.Errorf("%s: %d clicks, want %d", id, found, want)
+		}
 	}
 }

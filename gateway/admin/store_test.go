@@ -146,7 +146,7 @@ func (s *memory) History(_ context.Context, id gateway.ID) ([]gateway.Event, err
 	var out []gateway.Event
 	s.searches++
 	for _, e := range s.events {
-		if e.Delivery != nil && e.Delivery.ID.Message == id {
+		if e.About(id) {
 			out = append(out, e)
 		}
 	}

@@ -115,7 +115,7 @@ const clockSlack = 48 * time.Hour
 
 // searchJournal returns the events of a message in one journal segment.
 func (s *Store) searchJournal(n uint32, durable place, id gateway.ID) (events []gateway.Event, err error) {
-	limit := int64(0)
+	limit, text := int64(0), []byte(id.String()) // signals name it in words
 	if n == durable.segment() {
 		limit = int64(durable.offset())
 	}
@@ -129,7 +129,7 @@ func (s *Store) searchJournal(n uint32, durable place, id gateway.ID) (events []
 		if err != nil || r.typ == 0 {
 			return events, err
 		}
-		if r.typ != recordChange || !bytes.Contains(r.payload, id[:]) {
+		if r.typ != recordChange || !bytes.Contains(r.payload, id[:]) && !bytes.Contains(r.payload, text) {
 			continue
 		}
 		c, err := decodeChange(r.payload, nil)
@@ -137,7 +137,7 @@ func (s *Store) searchJournal(n uint32, durable place, id gateway.ID) (events []
 			continue
 		}
 		for _, e := range c.events {
-			if e.Delivery != nil && e.Delivery.ID.Message == id {
+			if e.About(id) {
 				events = append(events, e)
 			}
 		}

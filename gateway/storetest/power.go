@@ -103,8 +103,10 @@ func testBrowse(t *testing.T, open Open) {
 	if got := scan(t, b, gateway.Key{}, 1); len(got) != 1 {
 		t.Errorf("a scan that was stopped saw %v", got)
 	}
+	told := gateway.Event{Kind: gateway.EventClicked, At: began, Name: "n1", Detail: `{"delivery":"` + ds[0].ID.String() + `"}`}
+	commit(t, s, &gateway.Change{Events: []gateway.Event{told}})
 	events, err := b.History(ctx, m.ID)
-	if err != nil || len(events) != 2 || events[0].Delivery.ID.Message != m.ID {
+	if err != nil || len(events) != 3 || !events[2].AboutDelivery(ds[0].ID) || events[0].Delivery.ID.Message != m.ID {
 		t.Errorf("the message's history is %+v, %v", events, err)
 	}
 	found, ref, err := b.Message(ctx, m.ID)
