@@ -85,8 +85,13 @@ func FuzzClock(f *testing.F) {
 		if err != nil {
 			return
 		}
+		// What mail left may have faded to nothing since it was written: then it is
+		// written shorter. It stays the same clock.
 		if again := c.AppendBinary(nil); string(again) != string(b[:len(b)-len(rest)]) {
-			t.Fatalf("decoded %x, encoded %x", b, again)
+			var d Clock
+			if _, err := d.UnmarshalBinary(again); err != nil || d != c || c.mailSeen() {
+				t.Fatalf("decoded %x, encoded %x, which is %v", b, again, err)
+			}
 		}
 		at := c.last + 12345
 		c.Sent(p, at, hourAt(at), 1)
