@@ -107,7 +107,7 @@ func (t *turn) open(n *Delivery, v *rules.Verdict) (at time.Time, why string) {
 			later(t.box.Gates.Opens(c.N, c.Window, t.now), c.Rule)
 		}
 		if v.MinGap > 0 {
-			later(t.box.Gates.Opens(1, v.MinGap, t.now), "min_gap")
+			later(t.box.Gates.Opens(1, v.MinGap, t.now), gapRule(v))
 		}
 	}
 	where := t.where(n)
@@ -120,6 +120,16 @@ func (t *turn) open(n *Delivery, v *rules.Verdict) (at time.Time, why string) {
 		return time.Time{}, ""
 	}
 	return at, why
+}
+
+// gapRule names the rule whose gap is the longest.
+func gapRule(v *rules.Verdict) string {
+	for _, f := range v.Fired {
+		if f.Action.Kind == rules.MinGap && f.Action.For == v.MinGap {
+			return f.Rule
+		}
+	}
+	return ""
 }
 
 // quietEnd is when a stretch that covers an instant is over.

@@ -110,6 +110,9 @@ func TestRuleCapsAndGaps(t *testing.T) {
 				if waits := w.delivery("ann@dest.test", second) != nil; waits != tt.waits {
 					t.Fatalf("it waits: %v", waits)
 				}
+				if e := w.endOf(second); tt.waits && !strings.Contains(e.Detail, `"rule":"the-rule"`) {
+					t.Errorf("it is held, and no rule is named: %q %s", e.Reason, e.Detail)
+				}
 				time.Sleep(tt.after)
 				w.wantEnd(second, EventDelivered)
 			})

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -173,35 +171,4 @@ func locateTables(file string, text []byte) []origin {
 		}
 	}
 	return all
-}
-
-// Load compiles the rules of all *.toml files of a directory, files in order of
-// name. What is wrong comes as Errors, what cannot be read as it is.
-func Load(dir fs.FS) (*Set, error) {
-	files, err := fs.Glob(dir, "*.toml")
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(files)
-	var list []Rule
-	var all Errors
-	for _, file := range files {
-		text, err := fs.ReadFile(dir, file)
-		if err != nil {
-			return nil, err
-		}
-		some, err := Parse(file, text)
-		if more := (Errors)(nil); errors.As(err, &more) {
-			all = append(all, more...)
-		}
-		list = append(list, some...)
-	}
-	set, err := Compile(list)
-	if more := (Errors)(nil); errors.As(err, &more) {
-		all = append(all, more...)
-	}
-	if err := all.err(); err != nil {
-		return nil, err
-	}
-	return set, nil
 }

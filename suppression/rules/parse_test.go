@@ -3,7 +3,6 @@ package rules
 import (
 	"strings"
 	"testing"
-	"testing/fstest"
 )
 
 var mistakes = []struct{ story, text, want string }{
@@ -91,28 +90,6 @@ func TestPlaceWithoutFile(t *testing.T) {
 	_, err := Compile([]Rule{{Name: "a", When: "true &&\n oops", Then: "allow"}})
 	if err == nil || !strings.HasPrefix(err.Error(), "2:2: rule a: when: undeclared reference to 'oops'") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// A directory is read in order of file names, and all that is wrong is told at once.
-func TestLoad(t *testing.T) {
-	good := fstest.MapFS{
-		"20-b.toml":  {Data: []byte("[[rule]]\nname = \"b\"\nthen = \"allow\"")},
-		"10-a.toml":  {Data: []byte("[[rule]]\nname = \"a\"\nversion = 3\nthen = \"allow\"")},
-		"readme.txt": {Data: []byte("no rules")},
-	}
-	set, err := Load(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := set.Rules(); len(r) != 2 || r[0].Name != "a" || r[0].Version != 3 || r[1].Version != 1 {
-		t.Errorf("rules %+v", r)
-	}
-	good["30-c.toml"] = &fstest.MapFile{Data: []byte("[[rule]]\nname = \"a\"\nthen = \"oops\"")}
-	good["40-d.toml"] = &fstest.MapFile{Data: []byte("[[rule]")}
-	_, err = Load(good)
-	if err == nil || strings.Count(err.Error(), "\n") != 2 {
-		t.Errorf("got %v, want three mistakes", err)
 	}
 }
 
