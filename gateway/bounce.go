@@ -81,6 +81,19 @@ func (t *turn) took() {
 	}
 }
 
+// held reports whether a temporary bounce is held against the address.
+func (s *Signal) held() bool {
+	return s.Bounce == nil || s.Bounce.Group == "" || s.Bounce.Group.Counts()
+}
+
+// evidence is what an entry keeps as its reason.
+func (s *Signal) evidence() string {
+	if s.Bounce == nil || s.Bounce.Text == "" {
+		return s.Source
+	}
+	return s.Bounce.Text
+}
+
 func shorten(s string, most int) string {
 	if len(s) <= most {
 		return s

@@ -110,7 +110,7 @@ func (t *trials) visit(e *Event) {
 		}
 		return
 	}
-	var detail signalDetail
+	var detail SignalDetail
 	switch e.Kind {
 	case EventOpened, EventClicked, EventUnsubscribed, EventComplained:
 	default:

@@ -80,7 +80,7 @@ func (r *readers) mail(at time.Time, k Key, drawn Drawn) *Delivery {
 }
 
 func (r *readers) did(kind EventKind, at time.Time, k Key, d *Delivery) {
-	text, _ := json.Marshal(signalDetail{Mailbox: k.String(), Tenant: "acme", Delivery: d.ID.String(), Human: 1})
+	text, _ := json.Marshal(SignalDetail{Mailbox: k.String(), Tenant: "acme", Delivery: d.ID.String(), Human: 1})
 	r.events = append(r.events, Event{Kind: kind, At: at, Detail: string(text)})
 }
 

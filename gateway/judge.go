@@ -11,7 +11,7 @@ import (
 
 // judged decides who was behind an open or a click of which we saw the request, and
 // whether it shows that earlier clicks of the same mail were a machine's.
-func (t *turn) judged(s *Signal, about DeliveryID, detail *signalDetail) (retract bool) {
+func (t *turn) judged(s *Signal, about DeliveryID, detail *SignalDetail) (retract bool) {
 	if s.Seen == nil {
 		return false
 	}

@@ -9,8 +9,8 @@ import (
 	"tidepost/scheduler/evidence"
 )
 
-// signalDetail is what the event of a signal tells beside its kind.
-type signalDetail struct {
+// SignalDetail is what the event of a signal tells beside its kind.
+type SignalDetail struct {
 	Mailbox  string   `json:"mailbox"`
 	Tenant   string   `json:"tenant"`
 	Delivery string   `json:"delivery,omitempty"`
@@ -23,6 +23,8 @@ type signalDetail struct {
 	List     string   `json:"list,omitempty"`
 	Soft     bool     `json:"soft,omitempty"`
 	Wish     *Wish    `json:"wish,omitempty"`
+	Why      Why      `json:"why,omitempty"`
+	Bounce   *Bounce  `json:"bounce,omitempty"`
 
 	// For the experiment: its name if it is a named one, the mailbox's arm, the week,
 	// and what its owner did for the first time in it (scheduler.Deeds).
@@ -47,8 +49,8 @@ func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
 		t.g.Metrics.Excluded.Add(1)
 		return false
 	}
-	detail := signalDetail{Mailbox: t.box.Key.String(), Tenant: s.Tenant, Source: s.Source, ID: s.ID, Link: s.Link,
-		List: s.List, Soft: s.Soft, Wish: s.Wish}
+	detail := SignalDetail{Mailbox: t.box.Key.String(), Tenant: s.Tenant, Source: s.Source, ID: s.ID, Link: s.Link,
+		List: s.List, Soft: s.Soft, Wish: s.Wish, Why: s.Why, Bounce: s.Bounce}
 	if !about.Message.IsZero() {
 		detail.Delivery = about.String()
 	}
@@ -121,7 +123,7 @@ func (g *Gateway) recall(ctx context.Context, s *Signal, about DeliveryID) {
 }
 
 // apply does what a signal says and reports whether it was news.
-func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, sees scheduler.Sees, retracted bool) bool {
+func (t *turn) apply(s *Signal, about DeliveryID, detail *SignalDetail, sees scheduler.Sees, retracted bool) bool {
 	switch {
 	case s.Kind == SignalAttributes:
 		before := t.box.Zone
@@ -130,8 +132,8 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, sees sch
 	case s.Kind == SignalConsent:
 		return t.wish(s)
 	case s.Kind == SignalBounced && s.Soft:
-		if t.g.Rules(s.Tenant).SuppressBounces {
-			t.softBounce(s.Source)
+		if t.g.Rules(s.Tenant).SuppressBounces && s.held() {
+			t.softBounce(s.evidence())
 		}
 		return true
 	}
@@ -155,7 +157,7 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *signalDetail, sees sch
 
 // tell1 writes the event of a signal. Where the reader lets us keep no more than the
 // day of the last open, there is none of what they read.
-func (t *turn) tell1(s *Signal, detail *signalDetail, sees scheduler.Sees) {
+func (t *turn) tell1(s *Signal, detail *SignalDetail, sees scheduler.Sees) {
 	if sees == scheduler.SeesDay && !s.Kind.Permission() && s.Kind != SignalAttributes {
 		return
 	}
@@ -168,7 +170,7 @@ func (t *turn) tell1(s *Signal, detail *signalDetail, sees scheduler.Sees) {
 }
 
 // teach shows the profile what a person did, and the models above it.
-func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *signalDetail, sees scheduler.Sees) (news bool) {
+func (t *turn) teach(s *Signal, kind scheduler.Kind, about DeliveryID, detail *SignalDetail, sees scheduler.Sees) (news bool) {
 	if kind == scheduler.Opened && s.Human == 0 && detail.Verdict == evidence.Doubtful.String() {
 		return false // maybe the reader's program, maybe the reader: it says nothing
 	}

@@ -11,6 +11,7 @@ import (
 
 	"crypto/sha256"
 
+	"tidepost/gateway/bounce"
 	"tidepost/scheduler"
 	"tidepost/scheduler/evidence"
 	"tidepost/suppression"
@@ -33,12 +34,34 @@ type Signal struct {
 	Soft    bool    // of SignalBounced: not for good
 	Wish    *Wish   // of SignalConsent
 	Forward string  // of SignalUnsubscribed: the sender's own one-click URL, to be called afterwards; "": none
+	Why     Why     // of SignalUnsubscribed and SignalConsent: what the reader said, "" where nothing
+	Bounce  *Bounce // of SignalBounced and SignalComplained: what the report says; nil: it is not known
 
 	// Seen is the request behind an open or a click, to be judged; nil: Human is
 	// believed. What the bringer cannot know is filled in.
 	Seen  *evidence.Request
 	Place Place // where in the stream it stood
 }
+
+// Bounce is what a report says of mail that came back.
+type Bounce struct {
+	Status   string       `json:"status,omitempty"`   // RFC 3463
+	Code     string       `json:"code,omitempty"`     // SMTP reply, three digits
+	Group    bounce.Group `json:"group,omitempty"`    // "": not told
+	Text     string       `json:"text,omitempty"`     // what the far side said, at most 500 bytes
+	Feedback string       `json:"feedback,omitempty"` // of a complaint: abuse, fraud, … (RFC 5965 §7.3)
+	Match    string       `json:"match,omitempty"`    // how its mail was found: token, queue_id, message_id, recipient
+}
+
+// Why is what readers say when they leave.
+type Why string
+
+// What readers say.
+const (
+	WhyOften      Why = "often"      // too many mails
+	WhyIrrelevant Why = "irrelevant" // not about what they care for
+	WhyDone       Why = "done"       // no longer interested at all
+)
 
 // Wish is what a reader asks for about their mail; zero fields say nothing.
 type Wish struct {

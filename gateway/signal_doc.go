@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
+	"tidepost/gateway/bounce"
 	"tidepost/scheduler"
 	"tidepost/scheduler/evidence"
 	"tidepost/suppression/address"
@@ -22,6 +24,7 @@ const (
 	maxSignalID   = 200
 	maxSignalLink = 2000
 	maxSignalName = 255
+	maxBounceText = 500
 )
 
 // SignalDoc is a signal as it travels in JSON: over NATS, in the admin API and in
@@ -48,8 +51,11 @@ type signalData struct {
 	Method    string `json:"method"`
 	// unsubscribed
 	List string `json:"list"`
-	// bounced
+	// unsubscribed, consent
+	Why Why `json:"why"`
+	// bounced, complained
 	Hard *bool `json:"hard"`
+	Bounce
 	// attributes
 	Zone string `json:"timezone"`
 	// consent
@@ -138,8 +144,12 @@ func (d *SignalDoc) takeData(s *Signal) error {
 			return &SignalError{"data.list", "is too long", "write the List-Id, without brackets"}
 		}
 		s.List = x.List
+		return x.why(s)
 	case SignalBounced:
 		s.Soft = x.Hard != nil && !*x.Hard
+		return x.bounce(s)
+	case SignalComplained:
+		return x.bounce(s)
 	case SignalAttributes:
 		if s.Zone == "" {
 			s.Zone = x.Zone
@@ -175,6 +185,32 @@ func (x *signalData) seen(d *SignalDoc, s *Signal) error {
 	}
 	s.Seen = &evidence.Request{Action: action, Method: x.Method, UserAgent: x.UserAgent, Known: x.UserAgent != "", Addr: from}
 	return nil
+}
+
+// bounce takes what a report says of mail that came back.
+func (x *signalData) bounce(s *Signal) error {
+	if x.Bounce == (Bounce{}) {
+		return nil
+	}
+	b := x.Bounce
+	if len(b.Status) > 16 || len(b.Code) > 3 || len(b.Feedback) > 32 || len(b.Match) > 16 {
+		return &SignalError{"data", "has a text that is too long", "write a status as 5.1.1 and a code as 550"}
+	}
+	if b.Group != "" && !slices.Contains(bounce.Groups(), b.Group) {
+		return &SignalError{"data.group", "is unknown", "write no_such_user, mailbox_full or another of `tidepost help feedback`"}
+	}
+	b.Text = shorten(b.Text, maxBounceText)
+	s.Bounce = &b
+	return nil
+}
+
+func (x *signalData) why(s *Signal) error {
+	switch x.Why {
+	case "", WhyOften, WhyIrrelevant, WhyDone:
+		s.Why = x.Why
+		return nil
+	}
+	return &SignalError{"data.why", "is unknown", "write often, irrelevant or done"}
 }
 
 func (x *signalData) wish(s *Signal) error {

@@ -172,6 +172,16 @@ type (
 		Committed() <-chan struct{}
 	}
 
+	// Traces finds deliveries again by names that others gave them.
+	Traces interface {
+		// Trace notes names of a delivery. It costs no sync: after a crash the last
+		// seconds' may be missing.
+		Trace(t Trace, names ...string)
+		// Traced returns the deliveries noted under a name since an instant, latest
+		// first, at most max. Two names may be taken for one, in one of 10^12 cases.
+		Traced(ctx context.Context, name string, since time.Time, max int) ([]Trace, error)
+	}
+
 	// Browser looks over all mailboxes, for people.
 	Browser interface {
 		// Scan calls yield for mailboxes with unsettled deliveries in key order,
@@ -188,6 +198,12 @@ type (
 		Usage() Usage
 	}
 )
+
+// Trace is a delivery with its mailbox.
+type Trace struct {
+	Delivery DeliveryID
+	Mailbox  Key
+}
 
 // StagedList is what is known of a list of suppressions.
 type StagedList struct {

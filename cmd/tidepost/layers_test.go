@@ -26,6 +26,7 @@ var layers = map[string]int{
 	"templates":            0,
 	"gateway/smtptest":     0,
 	"gateway/token":        0,
+	"gateway/bounce":       0,
 	"gateway/strict":       0,
 	"scheduler/evidence":   0,
 
@@ -48,7 +49,8 @@ var layers = map[string]int{
 	"gateway/storetest": 4,
 	"gateway/webhook":   4,
 
-	"gateway/public": 5,
+	"gateway/public":  5,
+	"gateway/history": 5,
 
 	"cmd/tidepost": 6,
 }

@@ -116,7 +116,7 @@ func TestEventsObeyTheSchema(t *testing.T) {
 	damaged := full()
 	damaged.Delivery.Address, damaged.Detail = "caf\xe9@example.com", "x\x00\xff\u2028"
 	long := full()
-	long.Detail = strings.Repeat("x", maxDetail+1)
+	long.Detail = strings.Repeat("x", gateway.MaxEventDetail+1)
 	for _, e := range append(history(8, 1), full(), bare, entry, damaged, long) {
 		m, err := encode(&e)
 		if err != nil {
@@ -154,7 +154,7 @@ func TestEventAsPublished(t *testing.T) {
 // The schema, the struct and the gateway name the same things.
 func TestSchemaIsComplete(t *testing.T) {
 	s := readSchema(t)
-	fields := reflect.TypeFor[eventJSON]()
+	fields := reflect.TypeFor[gateway.EventDoc]()
 	for i := range fields.NumField() {
 		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
 		if s.Properties[name] == nil {

@@ -42,7 +42,7 @@ func (l *lane) rejection(e *entry) (*nats.Msg, error) {
 		text = text[:len(text)-1] // a character that was cut
 	}
 	j := rejectionJSON{Reason: e.wrong.Field + " " + e.wrong.Problem, Field: e.wrong.Field, Remedy: e.wrong.Remedy,
-		Subject: e.msg.Subject, Stream: SignalStream, Sequence: e.seq, At: stamp(e.at),
+		Subject: e.msg.Subject, Stream: SignalStream, Sequence: e.seq, At: gateway.Stamp(e.at),
 		Data: strings.ToValidUTF8(string(text), "\uFFFD"), Truncated: len(text) < len(data)}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -44,7 +44,7 @@ func TestRelayKeepsOrder(t *testing.T) {
 	r.caughtUp()
 	r.same()
 	for _, m := range r.stored() {
-		var e eventJSON
+		var e gateway.EventDoc
 		if err := json.Unmarshal(m.Data, &e); err != nil {
 			t.Fatal(err)
 		}

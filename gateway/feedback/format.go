@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,16 +13,62 @@ import (
 // Format is how a provider signs and writes its reports.
 type Format struct {
 	// Verify returns the id under which the provider repeats a report that it could
-	// not deliver. The error is ErrSignature or ErrStale, wrapped.
-	Verify func(h http.Header, body []byte, secrets [][]byte, now time.Time) (id string, err error)
+	// not deliver, "" where it has none. The error is ErrSignature or ErrStale,
+	// wrapped; another one says that it cannot be told now.
+	Verify func(ctx context.Context, r *Request) (id string, err error)
 
-	// Signals reads a body that was verified. The error is a *PayloadError.
-	Signals func(body []byte) ([]gateway.SignalDoc, error)
+	// Read reads a body that was verified. The error is a *PayloadError.
+	Read func(body []byte) (*Payload, error)
+
+	// CheckSecret reads one secret as the configuration has it into what Request has.
+	CheckSecret func(text string) ([]byte, error)
+}
+
+// Request is a report that came in.
+type Request struct {
+	Header  http.Header
+	Body    []byte
+	Secrets [][]byte // as CheckSecret made them; several while one is changed for another
+	Now     time.Time
+
+	// Fetch gets a document over HTTPS for formats whose signatures need one (a
+	// certificate); it refuses private addresses and does not follow redirects.
+	Fetch func(ctx context.Context, url string) ([]byte, error)
+}
+
+// Payload is what a report says.
+type Payload struct {
+	Events  []Event
+	Confirm string // an address that is to be called once, for the provider to go on; "": none
+	Ignored int    // events that say nothing to us
+}
+
+// Event is one event of a report: a signal as far as it is told, and what tells which
+// of our mails it is about.
+type Event struct {
+	gateway.SignalDoc
+	Clue gateway.Clue
 }
 
 // formats are all formats by their name in the configuration.
 var formats = map[string]Format{
-	"standard": {Verify, Signals},
+	"standard": {Verify: standardVerify, Read: standardRead, CheckSecret: ParseSecret},
+}
+
+func standardVerify(_ context.Context, r *Request) (string, error) {
+	return Verify(r.Header, r.Body, r.Secrets, r.Now)
+}
+
+func standardRead(body []byte) (*Payload, error) {
+	docs, err := Signals(body)
+	if err != nil {
+		return nil, err
+	}
+	p := &Payload{}
+	for _, d := range docs {
+		p.Events = append(p.Events, Event{SignalDoc: d})
+	}
+	return p, nil
 }
 
 // Lookup returns the format of that name; "" is standard.

@@ -56,6 +56,9 @@ func (s *Store) ReadEvents(ctx context.Context, after gateway.Cursor, max int) (
 	return events, at.cursor(), err
 }
 
+// End is the cursor behind the last event that can be read.
+func (s *Store) End() gateway.Cursor { return place(s.journal.durable.Load()).cursor() }
+
 // readJournal calls visit for the changes from a place on until it returns
 // false, and returns the place behind the last one visited.
 func (s *Store) readJournal(ctx context.Context, from place, visit func(place, *change) bool) (place, error) {

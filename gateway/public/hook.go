@@ -49,7 +49,7 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.bodies.Add(-reserved(r))
-	id, err := format.Verify(r.Header, body, hook.Secrets, s.now())
+	id, err := format.Verify(r.Context(), &feedback.Request{Header: r.Header, Body: body, Secrets: hook.Secrets, Now: s.now()})
 	if err != nil {
 		s.bad.take(s.now(), from)
 		s.Metrics.Unsigned.Add(1)
@@ -131,14 +131,14 @@ func (s *Server) readReport(w http.ResponseWriter, r *http.Request) (body []byte
 
 // signalsOf reads and checks a report that was verified.
 func signalsOf(h *Hook, f feedback.Format, source, id string, body []byte) ([]gateway.Signal, error) {
-	docs, err := f.Signals(body)
+	p, err := f.Read(body)
 	if err != nil {
 		return nil, err
 	}
-	signals := make([]gateway.Signal, len(docs))
-	for i := range docs {
-		d, at := &docs[i], ""
-		if len(docs) > 1 {
+	signals := make([]gateway.Signal, len(p.Events))
+	for i := range p.Events {
+		d, at := &p.Events[i].SignalDoc, ""
+		if len(p.Events) > 1 {
 			at = fmt.Sprintf("signals[%d]", i)
 		}
 		if d.Tenant != "" && d.Tenant != h.Tenant {
@@ -147,7 +147,7 @@ func signalsOf(h *Hook, f feedback.Format, source, id string, body []byte) ([]ga
 		d.Tenant, d.Source = h.Tenant, "hook:"+source
 		if d.ID == "" { // with its own it is known also where the sender packs it anew
 			d.ID = id
-			if len(docs) > 1 {
+			if len(p.Events) > 1 {
 				d.ID += "/" + strconv.Itoa(i)
 			}
 		}
