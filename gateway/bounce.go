@@ -26,7 +26,6 @@ func (t *turn) bounced(n *Delivery, o Outcome) {
 	if n.State != Bounced || !t.g.Rules(n.Tenant).SuppressBounces {
 		return
 	}
-	at := domain(t.box.Address)
 	if strings.HasPrefix(o.Status, "5.7.") {
 		return // it is us that they refuse, not the address
 	}
@@ -34,15 +33,23 @@ func (t *turn) bounced(n *Delivery, o Outcome) {
 		t.softBounce(n.Reply)
 		return
 	}
-	t.g.domains.count(at, true, t.now)
-	e := suppression.Entry{Address: t.box.Address, Reason: suppression.HardBounce, Source: bounceSource + at, Evidence: shorten(n.Reply, 500), Created: t.now}
-	if t.g.domains.outage(at, t.now) {
-		e.Expires = t.now.Add(provisional)
-		e.Note = "provisional: so many addresses of the domain bounce today that it may be its own trouble"
-	}
+	e := suppression.Entry{Address: t.box.Address, Reason: suppression.HardBounce, Evidence: shorten(n.Reply, 500), Created: t.now}
+	t.suspect(&e)
 	if t.entry(&e) == nil {
 		t.enter(e, "added")
 		t.dropSuppressed(true)
+	}
+}
+
+// suspect counts a hard bounce of the address's domain. Where it says so of everybody,
+// it is believed for a while only.
+func (t *turn) suspect(e *suppression.Entry) {
+	at := domain(t.box.Address)
+	e.Source = bounceSource + at
+	t.g.domains.count(at, true, t.now)
+	if t.g.domains.outage(at, t.now) {
+		e.Expires = t.now.Add(provisional)
+		e.Note = "provisional: so many addresses of the domain bounce today that it may be its own trouble"
 	}
 }
 
@@ -89,7 +96,7 @@ func (s *Signal) held() bool {
 // evidence is what an entry keeps as its reason.
 func (s *Signal) evidence() string {
 	if s.Bounce == nil || s.Bounce.Text == "" {
-		return s.Source
+		return s.Message
 	}
 	return s.Bounce.Text
 }

@@ -67,15 +67,24 @@ func (g *Gateway) audiences() []string {
 			all = append(all, a)
 		}
 	}
+	for _, name := range g.tenants() {
+		add(name)
+	}
+	return all
+}
+
+// tenants are all that the configuration names or that ever sent.
+func (g *Gateway) tenants() []string {
+	var all []string
 	if g.Tenants != nil {
-		for _, name := range g.Tenants() {
-			add(name)
-		}
+		all = slices.Clone(g.Tenants())
 	}
 	if b, ok := g.Store.(Browser); ok {
-		_, tenants := b.Totals()
-		for name := range tenants {
-			add(name)
+		_, sent := b.Totals()
+		for name := range sent {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
 		}
 	}
 	return all

@@ -54,6 +54,8 @@ type Gateway struct {
 	Throttle  *throttle.Group
 	Reporter  Reporter // nil: no delivery status notifications
 
+	ReturnPath ReturnPath // nil: the client's envelope sender stays
+
 	Hostname string
 	Rules    func(tenant string) *Rules
 	Tenant   func(name string) Tenant

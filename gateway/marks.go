@@ -24,10 +24,11 @@ type Marks struct {
 	Hidden      bool // a link that no reader sees: whoever follows it is a machine
 	Unsubscribe bool // List-Unsubscribe and List-Unsubscribe-Post (RFC 8058)
 	Source      uint32
+	Complaints  string // address for complaints (CFBL-Address, RFC 9477); "": none
 }
 
 // personal reports whether what leaves is different for each recipient.
-func (m Marks) personal() bool { return m.Pixel || m.Links || m.Unsubscribe }
+func (m Marks) personal() bool { return m.Pixel || m.Links || m.Unsubscribe || m.Complaints != "" }
 
 // marks are what a delivery gets. Where nothing may be learned, nothing is put in;
 // where only clicks or the day of the last open may, no more than that needs. A

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"tidepost/suppression/address"
@@ -26,15 +27,248 @@ type Match struct {
 	Delivery DeliveryID // the zero one where only the mailbox is known
 	Mailbox  address.Mailbox
 	Tenant   string
-	By       string // token, queue_id, message_id or recipient: in this order, the first that answers
+	By       MatchedBy
 }
+
+// MatchedBy is what a report's mail was found by.
+type MatchedBy string
+
+// What mail is found by, in the order in which it is asked. ByRecipient is the only
+// one that anybody could have guessed.
+const (
+	ByToken     MatchedBy = "token"
+	ByQueueID   MatchedBy = "queue_id"
+	ByMessageID MatchedBy = "message_id" // or our own id, in our Received field
+	ByRecipient MatchedBy = "recipient"  // and time
+)
 
 // ErrNoMatch says that no mail of ours can be told to be meant.
 var ErrNoMatch = errors.New("no mail of ours is known by what the report says")
+
+// ReturnPath makes and reads the envelope senders that bring reports back to us.
+type ReturnPath interface {
+	// Seal returns the address for a delivery; source is the number of its tenant and list.
+	Seal(id DeliveryID, source uint32) string
+	// Open reads an address that Seal made.
+	Open(address string) (id DeliveryID, source uint32, ok bool)
+}
 
 // Match finds the mail that a report is about: by a token of ours, else by the id
 // that the next hop gave it in its 250 reply, else by our Received field or its
 // Message-ID, else by its recipient and time. The error is ErrNoMatch, or of the Store.
 func (g *Gateway) Match(ctx context.Context, c *Clue) (Match, error) {
+	box, err := address.Parse(c.Recipient)
+	m := matching{g: g, Clue: c, known: err == nil}
+	if m.known {
+		m.box = box.Mailbox()
+	}
+	for _, try := range []func(context.Context) (Match, error){m.byToken, m.byQueueID, m.byMessage, m.byMessageID, m.byRecipient} {
+		found, err := try(ctx)
+		if !errors.Is(err, ErrNoMatch) {
+			return found, err
+		}
+	}
 	return Match{}, ErrNoMatch
+}
+
+// matching is one search.
+type matching struct {
+	g *Gateway
+	*Clue
+	box   address.Mailbox // the recipient's
+	known bool            // there is one
+}
+
+// byToken believes what is sealed in the return path, or was in the address that the
+// report came to. Of mail that is forgotten already, the report's recipient is
+// believed with it: only who had the mail knows the token.
+func (m *matching) byToken(ctx context.Context) (Match, error) {
+	id, tenant := m.Delivery, m.Tenant
+	if id.Message.IsZero() {
+		var source uint32
+		var ok bool
+		if m.g.ReturnPath == nil {
+			return Match{}, ErrNoMatch
+		}
+		if id, source, ok = m.g.ReturnPath.Open(m.ReturnPath); !ok {
+			return Match{}, ErrNoMatch
+		}
+		if name, _, ok := m.g.SourceOf(source); ok && tenant == "" {
+			tenant = name
+		}
+	}
+	found, err := m.g.delivered(ctx, id, ByToken)
+	switch {
+	case errors.Is(err, ErrNoMatch) && m.known && tenant != "":
+		return Match{Delivery: id, Mailbox: m.box, Tenant: tenant, By: ByToken}, nil
+	case err == nil && m.Tenant != "" && found.Tenant != m.Tenant:
+		return Match{}, ErrNoMatch // another tenant's mail
+	}
+	return found, err
+}
+
+// delivered looks a delivery's mailbox and tenant up.
+func (g *Gateway) delivered(ctx context.Context, id DeliveryID, by MatchedBy) (Match, error) {
+	b, ok := g.Store.(Browser)
+	if !ok {
+		return Match{}, ErrNoMatch
+	}
+	m, _, err := b.Message(ctx, id.Message)
+	if errors.Is(err, ErrNotFound) || err == nil && int(id.Ordinal) >= len(m.Recipients) {
+		return Match{}, ErrNoMatch
+	}
+	if err != nil {
+		return Match{}, err
+	}
+	a, err := address.Parse(m.Recipients[id.Ordinal].Canonical)
+	if err != nil {
+		return Match{}, ErrNoMatch
+	}
+	return Match{Delivery: id, Mailbox: a.Mailbox(), Tenant: m.Tenant, By: by}, nil
+}
+
+func (m *matching) byQueueID(ctx context.Context) (Match, error) {
+	return m.byName(ctx, ByQueueID, m.QueueIDs, queueName)
+}
+
+func (m *matching) byMessageID(ctx context.Context) (Match, error) {
+	return m.byName(ctx, ByMessageID, m.MessageIDs, messageName)
+}
+
+// matchCandidates bounds how many deliveries of one name are looked at: a message to
+// more recipients is told apart by the recipient alone.
+const matchCandidates = 1000
+
+// byName looks names up that others gave the mail.
+func (m *matching) byName(ctx context.Context, by MatchedBy, names []string, of func(string) string) (Match, error) {
+	traces, ok := m.g.Store.(Traces)
+	if !ok {
+		return Match{}, ErrNoMatch
+	}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		found, err := traces.Traced(ctx, of(name), m.since(), matchCandidates)
+		if err != nil {
+			return Match{}, err
+		}
+		if t, ok := m.pick(found); ok {
+			return m.complete(ctx, t, by)
+		}
+	}
+	return Match{}, ErrNoMatch
+}
+
+// matchDays is how long after its sending a report about a mail is expected.
+const matchDays = 30
+
+func (m *matching) since() time.Time {
+	if m.At.IsZero() {
+		return m.g.now().AddDate(0, 0, -matchDays)
+	}
+	return m.At.AddDate(0, 0, -matchDays)
+}
+
+// pick chooses among deliveries of one name: the one to the report's recipient, else
+// the only one there is. A hook speaks of its own tenant's readers alone, and has
+// to name them.
+func (m *matching) pick(found []Trace) (Trace, bool) {
+	if m.known {
+		for _, t := range found {
+			if m.Tenant != "" && t.Mailbox == MailboxKey(m.g.audience(m.Tenant), m.box) || m.Tenant == "" && t.Mailbox.sameAddress(MailboxKey("", m.box)) {
+				return t, true
+			}
+		}
+	}
+	if m.Tenant != "" {
+		return Trace{}, false
+	}
+	found = slices.CompactFunc(found, func(a, b Trace) bool { return a.Delivery == b.Delivery })
+	if len(found) == 1 {
+		return found[0], true
+	}
+	return Trace{}, false
+}
+
+// sameAddress reports whether two keys are of one address, in whichever audiences.
+func (k Key) sameAddress(o Key) bool { return [8]byte(k[:8]) == [8]byte(o[:8]) }
+
+// complete adds mailbox and tenant to a delivery that was found. What a hook said of
+// them was compared already.
+func (m *matching) complete(ctx context.Context, t Trace, by MatchedBy) (Match, error) {
+	if m.known && m.Tenant != "" {
+		return Match{Delivery: t.Delivery, Mailbox: m.box, Tenant: m.Tenant, By: by}, nil
+	}
+	return m.g.delivered(ctx, t.Delivery, by)
+}
+
+// byMessage believes our own id, as our Received field has it: 80 of its bits are
+// drawn by lot, so that only who had the mail knows it.
+func (m *matching) byMessage(ctx context.Context) (Match, error) {
+	b, ok := m.g.Store.(Browser)
+	if !ok || m.Message.IsZero() {
+		return Match{}, ErrNoMatch
+	}
+	msg, _, err := b.Message(ctx, m.Message)
+	if errors.Is(err, ErrNotFound) || err == nil && m.Tenant != "" && msg.Tenant != m.Tenant {
+		return Match{}, ErrNoMatch
+	}
+	if err != nil {
+		return Match{}, err
+	}
+	to := 0
+	if len(msg.Recipients) > 1 || m.Tenant != "" {
+		to = slices.IndexFunc(msg.Recipients, func(r Recipient) bool { return m.known && r.Canonical == m.box.String() })
+	}
+	if to < 0 {
+		return Match{}, ErrNoMatch
+	}
+	return m.g.delivered(ctx, DeliveryID{m.Message, uint32(to)}, ByMessageID)
+}
+
+// Around which time a mail must have gone to a mailbox, for a report that names no
+// more than its address.
+const (
+	sentAround = 12 * time.Hour
+	sentBefore = 5 * 24 * time.Hour // where it does not say when
+)
+
+// byRecipient takes the one tenant that has sent to the address at that time. Where
+// it could be either of two, it is neither.
+func (m *matching) byRecipient(ctx context.Context) (Match, error) {
+	if !m.known {
+		return Match{}, ErrNoMatch
+	}
+	from, to := m.At.Add(-sentAround), m.At.Add(sentAround)
+	if m.At.IsZero() {
+		from, to = m.g.now().Add(-sentBefore), m.g.now()
+	}
+	tenants := []string{m.Tenant}
+	if m.Tenant == "" {
+		tenants = m.g.tenants()
+	}
+	var found []string
+	for _, tenant := range tenants {
+		box, err := m.g.Store.Mailbox(ctx, MailboxKey(m.g.audience(tenant), m.box))
+		if err != nil {
+			return Match{}, err
+		}
+		if sentBetween(box, from, to) {
+			found = append(found, tenant)
+		}
+	}
+	if len(found) != 1 {
+		return Match{}, ErrNoMatch
+	}
+	return Match{Mailbox: m.box, Tenant: found[0], By: ByRecipient}, nil
+}
+
+func sentBetween(box *Mailbox, from, to time.Time) bool {
+	for i := range box.Gates.Len() {
+		if at := box.Gates.Send(i).At; !at.Before(from) && !at.After(to) {
+			return true
+		}
+	}
+	return false
 }

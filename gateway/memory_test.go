@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"tidepost/scheduler"
 	"tidepost/suppression"
@@ -24,11 +25,13 @@ type memory struct {
 	events   []Event
 	fail     error // returned by Commit and Accept when set
 	commits  []int // how many changes each commit had
-	relaxed  bool  // whether the last change need not have waited for the disk
+	traces   map[string][]Trace
+	forgets  bool // Message finds nothing any more
+	relaxed  bool // whether the last change need not have waited for the disk
 }
 
 func newMemory() *memory {
-	return &memory{boxes: map[Key]*Mailbox{}, entries: map[string][]suppression.Entry{}, settings: map[string][]byte{}}
+	return &memory{boxes: map[Key]*Mailbox{}, entries: map[string][]suppression.Entry{}, settings: map[string][]byte{}, traces: map[string][]Trace{}}
 }
 
 func (s *memory) Accept(_ context.Context, m *Message, c Content) ([]*Delivery, error) {
@@ -190,8 +193,34 @@ func (s *memory) Scan(_ context.Context, from Key, yield func(*Mailbox) bool) er
 }
 
 func (s *memory) History(context.Context, ID) ([]Event, error) { return nil, ErrNotFound }
-func (s *memory) Message(context.Context, ID) (*Message, Ref, error) {
-	return nil, Ref{}, ErrNotFound
+func (s *memory) Message(_ context.Context, id ID) (*Message, Ref, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.messages, func(m *Message) bool { return m.ID == id })
+	if i < 0 || s.forgets {
+		return nil, Ref{}, ErrNotFound
+	}
+	return s.messages[i], Ref{Segment: 1, Offset: uint32(i)}, nil
+}
+
+func (s *memory) Trace(t Trace, names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		s.traces[name] = append([]Trace{t}, s.traces[name]...)
+	}
+}
+
+func (s *memory) Traced(_ context.Context, name string, since time.Time, max int) ([]Trace, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Trace
+	for _, t := range s.traces[name] {
+		if !t.Delivery.Message.Time().Before(since) && len(found) < max {
+			found = append(found, t)
+		}
+	}
+	return found, nil
 }
 func (s *memory) Usage() Usage { return Usage{} }
 func (s *memory) Totals() (map[CampaignKey]Totals, map[string]Totals) {

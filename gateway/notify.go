@@ -67,21 +67,53 @@ func (g *Gateway) report(ctx context.Context, action ReportAction, n *Delivery, 
 		return err
 	}
 	box := to.Mailbox()
-	dsn := &Message{
-		Received: g.now(), Tenant: m.Tenant, Audience: m.Audience, Protocol: "", Helo: g.Hostname,
-		Class: Transactional, ClassReason: "delivery status notification", UTF8: to.UTF8,
-		EightBit: slices.ContainsFunc(text, func(c byte) bool { return c >= 0x80 }),
-		Value:    1, Size: int64(len(text)), Subject: "delivery status notification",
+	err = g.acceptOwn(ctx, &Message{
+		Tenant: m.Tenant, Audience: m.Audience, Helo: g.Hostname, UTF8: to.UTF8,
+		ClassReason: "delivery status notification", Subject: "delivery status notification",
 		Recipients: []Recipient{{Address: m.From, Mailbox: MailboxKey(m.Audience, box), Canonical: box.String(), Notify: NotifyNever}},
+	}, text)
+	if err == nil {
+		g.Metrics.Reports.Add(1)
 	}
-	deliveries, err := g.Store.Accept(ctx, dsn, Content{Bytes: text, Size: int64(len(text))})
+	return err
+}
+
+// acceptOwn accepts mail that we send ourselves to a client: from <>, transactional, to
+// one recipient. No quota holds it up.
+func (g *Gateway) acceptOwn(ctx context.Context, m *Message, text []byte) error {
+	m.Received, m.Class, m.Value, m.Size = g.now(), Transactional, 1, int64(len(text))
+	m.EightBit = slices.ContainsFunc(text, func(c byte) bool { return c >= 0x80 })
+	content := Content{Bytes: text, Size: m.Size}
+	if len(text) > MemoryLimit {
+		if err := g.spool(&content); err != nil {
+			return err
+		}
+	}
+	deliveries, err := g.Store.Accept(ctx, m, content)
 	if err != nil {
 		return err
 	}
-	g.Metrics.Reports.Add(1)
 	g.held.add(m.Tenant, 1)
 	d := deliveries[0]
 	g.enqueue(step{key: d.Mailbox, do: func(t *turn) { t.planNew(d.ID, nil, false) }})
+	return nil
+}
+
+// spool puts large content into a file of its own, as Store wants it.
+func (g *Gateway) spool(c *Content) error {
+	s, ok := g.Store.(Spooler)
+	if !ok {
+		return nil
+	}
+	f, err := s.Spool()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(c.Bytes); err != nil {
+		f.Discard()
+		return err
+	}
+	c.File, c.Bytes = f, nil
 	return nil
 }
 

@@ -92,7 +92,10 @@ func (w *worker) deliver(ctx context.Context, s slot, d *Delivery) {
 		return
 	}
 	defer stored.Close()
-	marks := g.marks(ctx, d)
+	from, marks := g.returnPath(ctx, stored.Message, d), g.marks(ctx, d)
+	if from != stored.Message.From {
+		marks.Complaints = from
+	}
 	body, size, err := g.Composer.Compose(ctx, stored, d, marks)
 	if err != nil {
 		g.unreadable(ctx, s, d, err)
@@ -100,14 +103,14 @@ func (w *worker) deliver(ctx context.Context, s slot, d *Delivery) {
 	}
 	defer body.Close()
 	together := []*Delivery{d}
-	if !marks.personal() {
+	if !marks.personal() && from == stored.Message.From {
 		together = append(together, g.siblings(ctx, w.line.name, stored.Message, d)...)
 	}
 	claimed := g.claimAll(ctx, together)
 	if len(claimed) == 0 {
 		return
 	}
-	outcomes := w.session.Send(g.sends, envelope(stored.Message, claimed, size), body, notAfter(claimed))
+	outcomes := w.session.Send(g.sends, envelope(stored.Message, from, claimed, size), body, notAfter(claimed))
 	w.sent++
 	w.report(outcomes)
 	for i, d := range claimed {
@@ -274,8 +277,8 @@ func (t *turn) setAside(id DeliveryID, err error) {
 // unreadableRetry is when a message is tried again that could not be read.
 const unreadableRetry = 5 * time.Minute
 
-func envelope(m *Message, deliveries []*Delivery, size int64) *Envelope {
-	e := &Envelope{From: m.From, EnvID: m.EnvID, Return: m.Return, EightBit: m.EightBit, UTF8: m.UTF8,
+func envelope(m *Message, from string, deliveries []*Delivery, size int64) *Envelope {
+	e := &Envelope{From: from, EnvID: m.EnvID, Return: m.Return, EightBit: m.EightBit, UTF8: m.UTF8,
 		Size: size, Priority: m.Priority, By: m.By, ByTrace: m.ByTrace, Deadline: m.Deadline}
 	for _, d := range deliveries {
 		r := EnvelopeRecipient{Address: d.Address, Notify: d.Notify}

@@ -87,6 +87,7 @@ func (g *Gateway) settle(ctx context.Context, k Key, d *Delivery, stored *Stored
 		o.Status = "5.4.7" // delivery time expired (RFC 3463 §3.5)
 	}
 	g.notify(context.WithoutCancel(ctx), n, stored, o)
+	g.trace(k, n, stored.Message)
 	g.enqueue(step{key: k, do: func(t *turn) {
 		t.then(func() { g.inflight.remove(d.ID) })
 		t.settle(d.ID, n, event)

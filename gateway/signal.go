@@ -50,7 +50,7 @@ type Bounce struct {
 	Group    bounce.Group `json:"group,omitempty"`    // "": not told
 	Text     string       `json:"text,omitempty"`     // what the far side said, at most 500 bytes
 	Feedback string       `json:"feedback,omitempty"` // of a complaint: abuse, fraud, … (RFC 5965 §7.3)
-	Match    string       `json:"match,omitempty"`    // how its mail was found: token, queue_id, message_id, recipient
+	Match    MatchedBy    `json:"match,omitempty"`    // how its mail was found
 }
 
 // Why is what readers say when they leave.
@@ -188,6 +188,9 @@ func (g *Gateway) take(ctx context.Context, s *Signal) (Key, DeliveryID, error) 
 	if s.Kind == SignalAttributes && zone(s.Zone) == nil {
 		return Key{}, DeliveryID{}, fmt.Errorf("timezone %q: want a name like Europe/Berlin", s.Zone)
 	}
+	if s.Kind == SignalBounced && !s.held() {
+		s.Soft = true // about us or this mail: the address is as good as before
+	}
 	about, err := g.about(ctx, s)
 	if err != nil {
 		return Key{}, DeliveryID{}, err
@@ -239,12 +242,15 @@ func (g *Gateway) about(ctx context.Context, s *Signal) (DeliveryID, error) {
 
 // mark is the same for the same signal. Opens and clicks are the same by delivery
 // and link, whoever brings them; but what a machine did first, a person may do
-// later. Others are the same by their bringer's id, or else by all that they say.
+// later. So is why a reader left, by the mail that they left at. Others are the same by
+// their bringer's id, or else by all that they say.
 func (s *Signal) mark(about DeliveryID) uint32 {
 	var b []byte
 	switch {
 	case (s.Kind == SignalOpened || s.Kind == SignalClicked) && !about.Message.IsZero():
 		b = fmt.Appendf(nil, "%s %s %q %t", s.Kind, about, s.Link, s.Human > 0)
+	case s.Kind == SignalConsent && s.Why != "" && s.Wish == nil && !about.Message.IsZero():
+		b = fmt.Appendf(nil, "why %s %q %s", about, s.List, s.Why)
 	case s.ID != "":
 		b = fmt.Appendf(nil, "id %s %q %q %q", s.Kind, s.Tenant, s.Source, s.ID)
 	default:
@@ -253,6 +259,9 @@ func (s *Signal) mark(about DeliveryID) uint32 {
 			message = about.String()
 		}
 		b = fmt.Appendf(nil, "%s %d %v %q %q %q %q %q %t %+v", s.Kind, s.At.UnixNano(), s.Human, s.Tenant, message, s.Zone, s.Link, s.List, s.Soft, s.Wish)
+		if s.Why != "" {
+			b = fmt.Appendf(b, " %s", s.Why)
+		}
 	}
 	h := sha256.Sum256(b)
 	return binary.BigEndian.Uint32(h[:])

@@ -26,10 +26,11 @@ const signalSource = "signal:"
 // earlier signal has.
 func (t *turn) close(s *Signal, reason suppression.Reason) bool {
 	e := suppression.Entry{Address: s.Mailbox.String(), Scope: suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant},
-		Reason: reason, Source: signalSource + s.Source, Evidence: s.Message, Created: t.now}
+		Reason: reason, Source: signalSource + s.Source, Evidence: s.evidence(), Created: t.now}
 	switch {
 	case reason == suppression.HardBounce:
 		e.Scope = suppression.Scope{}
+		t.suspect(&e)
 	case reason == suppression.Unsubscribe && s.List != "":
 		e.Scope = suppression.TenantList(s.Tenant, s.List)
 	}

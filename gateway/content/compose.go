@@ -31,6 +31,7 @@ var _ gateway.Composer = (*Composer)(nil)
 //	DKIM-Signature, one for each key of the From domain
 //	Received
 //	Date and Message-ID, where the message has none and carries no signature
+//	CFBL-Address, where marks ask for it and we sign for the From domain
 //	List-Unsubscribe and List-Unsubscribe-Post, where marks ask for them
 //	the header as it came, without control fields
 //	the body as it came, but for the HTML that marks are put into
@@ -71,6 +72,9 @@ func (c *Composer) edit(out *outgoing, s *gateway.Stored, d *gateway.Delivery, m
 	}
 	w.out = appendReceived(w.out[:0], s.Message, c.Hostname)
 	w.out = c.appendMissing(w.out, s.Message, &h)
+	if marks.Complaints != "" && !h.orphan && !h.signed {
+		w.out = appendComplaints(w.out, w.in, marks, signers)
+	}
 	if m != nil {
 		w.out = m.appendUnsubscribe(w.out, w.in, &h)
 	}
