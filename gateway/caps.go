@@ -44,6 +44,7 @@ type trial struct {
 	reads              int
 	unsubscribes       int
 	complaints         int
+	why                Why       // what its owner said last of leaving
 	last               [4]uint64 // mails read last: each counts once
 }
 
@@ -94,6 +95,9 @@ func (t trial) sample() (interest.CapSample, bool) {
 	if t.usual == 0 || t.ended < t.began {
 		return interest.CapSample{}, false
 	}
+	if !t.why.Fatigue() {
+		t.unsubscribes = 0 // who leaves for what the mail is about says nothing of how much of it is borne
+	}
 	weeks := float64(t.ended-t.began) + 1
 	return interest.CapSample{
 		Cap:     float32(t.assigned) / float32(t.usual),
@@ -112,7 +116,7 @@ func (t *trials) visit(e *Event) {
 	}
 	var detail SignalDetail
 	switch e.Kind {
-	case EventOpened, EventClicked, EventUnsubscribed, EventComplained:
+	case EventOpened, EventClicked, EventUnsubscribed, EventComplained, EventConsent:
 	default:
 		return
 	}
@@ -127,7 +131,14 @@ func (t *trials) visit(e *Event) {
 		return
 	}
 	about, _ := ParseDeliveryID(detail.Delivery)
-	if x := t.trial(k, false); x != nil {
+	x := t.trial(k, false)
+	if x == nil {
+		return
+	}
+	if detail.Why != "" {
+		x.why = detail.Why
+	}
+	if e.Kind != EventConsent {
 		x.did(e.Kind, hashUnlessZero(about))
 	}
 }

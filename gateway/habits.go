@@ -55,6 +55,7 @@ func (t *turn) sent(n *Delivery) {
 	if !n.Class.Bulk() {
 		return
 	}
+	t.g.heard.delivered(t.now)
 	returns := t.g.model(n.Tenant).Observed // opens and clicks of this tenant come back at all
 	t.heard().did.sent(t.now, returns && (sees == scheduler.SeesFull || sees == scheduler.SeesDay) && !t.profile().OpensHidden(), returns && sees <= scheduler.SeesClick)
 	t.keepHeard()

@@ -60,6 +60,12 @@ func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
 	if h.has(hash) && !retract {
 		return false
 	}
+	if s.Kind == SignalUnsubscribed && s.Why != "" && t.left(s) {
+		s.Kind = SignalConsent // the departure is known and told; what may be new is why
+		if hash = s.mark(about); h.has(hash) {
+			return false
+		}
+	}
 	if t.box.Address == "" { // never heard of: what is learned is kept for its first mail
 		t.box.Address, t.box.Audience = s.Mailbox.String(), t.g.audience(s.Tenant)
 	}
@@ -78,6 +84,7 @@ func (t *turn) hear(s *Signal, about DeliveryID) (news bool) {
 		t.g.undo.clicked(about, undone{hash, s.At, s.Human >= 0.5})
 	}
 	t.keepHeard()
+	t.change.Settings = append(t.change.Settings, t.g.heard.unsaved(true)...)
 	t.tell1(s, &detail, sees)
 	t.replanBulk(DeliveryID{})
 	return true
@@ -130,7 +137,8 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *SignalDetail, sees sch
 		t.locate(s.Zone)
 		return t.box.Zone != before
 	case s.Kind == SignalConsent:
-		return t.wish(s)
+		wished := t.wish(s)
+		return t.explained(s, about, sees) || wished
 	case s.Kind == SignalBounced && s.Soft:
 		if t.g.Rules(s.Tenant).SuppressBounces && s.held() {
 			t.softBounce(s.evidence())
@@ -138,6 +146,9 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *SignalDetail, sees sch
 		return true
 	}
 	reason, closing := closes[s.Kind]
+	if s.Kind == SignalBounced && s.Bounce != nil && !t.g.Rules(s.Tenant).SuppressBounces {
+		closing = false
+	}
 	closed := closing && t.close(s, reason)
 	if closing && !closed && s.Message == "" {
 		return false // known, and it tells nothing else
@@ -152,7 +163,8 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *SignalDetail, sees sch
 	if t.now.Sub(s.At) > tooOld {
 		return true
 	}
-	return t.teach(s, kind, about, detail, sees) || closed || retracted
+	explained := t.explained(s, about, sees)
+	return t.teach(s, kind, about, detail, sees) || closed || retracted || explained
 }
 
 // tell1 writes the event of a signal. Where the reader lets us keep no more than the

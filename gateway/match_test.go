@@ -169,6 +169,7 @@ func TestReportsSuppress(t *testing.T) {
 		{"a full mailbox", bounce.Report{Group: bounce.MailboxFull}, softMany - 1, ""},
 		{"a full mailbox again and again", bounce.Report{Group: bounce.MailboxFull}, softMany, suppression.SoftBounce},
 		{"too large a mail, again and again", bounce.Report{Group: bounce.ContentOrSize}, 5, ""},
+		{"there is nobody, and policy.bounces ignores that", bounce.Report{Group: bounce.NoSuchUser, Hard: true}, -1, ""},
 		{"a delay", bounce.Report{Group: bounce.Unreachable, Action: "delayed"}, 5, ""},
 		{"a success", bounce.Report{Group: bounce.NotABounce, Action: "delivered"}, 1, ""},
 		{"a complaint", bounce.Report{Group: bounce.NotABounce, Action: "complaint", Feedback: "abuse"}, 1, suppression.Complaint},
@@ -178,9 +179,9 @@ func TestReportsSuppress(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			store := newMemory()
-			w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = true })
+			w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = tt.times > 0 })
 			m := Match{Mailbox: mustMailbox(t, "ann@dest.test"), Tenant: "acme", By: ByToken}
-			for i := range tt.times {
+			for i := range max(tt.times, 1) {
 				s, ok := m.SignalOf(&tt.report)
 				if !ok {
 					continue

@@ -142,9 +142,10 @@ func (g *Gateway) loadSalt(ctx context.Context, kept []byte) error {
 	return nil
 }
 
-// saveModels stores what was learned since the last time.
+// saveModels stores what was learned since the last time, and when the last signal
+// was heard.
 func (g *Gateway) saveModels(ctx context.Context) error {
-	var c Change
+	c := Change{Settings: g.heard.unsaved(false)}
 	var saved []*tenantModel
 	g.models.of.Range(func(name, value any) bool {
 		t := value.(*tenantModel)
@@ -162,6 +163,7 @@ func (g *Gateway) saveModels(ctx context.Context) error {
 	}
 	err := g.Store.Commit(ctx, &c)
 	if err != nil {
+		g.heard.lost()
 		for _, t := range saved {
 			t.mu.Lock()
 			t.unsaved = true

@@ -53,6 +53,10 @@ func (g *Gateway) loadSettings() error {
 			g.loadRules(value)
 			continue
 		}
+		if name == settingPulse {
+			g.heard.load(value)
+			continue
+		}
 		if name == settingErasure {
 			g.loadErasureKey(value)
 			continue

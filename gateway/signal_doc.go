@@ -49,10 +49,9 @@ type signalData struct {
 	UserAgent string `json:"user_agent"`
 	IP        string `json:"ip"`
 	Method    string `json:"method"`
-	// unsubscribed
-	List string `json:"list"`
 	// unsubscribed, consent
-	Why Why `json:"why"`
+	List string `json:"list"`
+	Why  Why    `json:"why"`
 	// bounced, complained
 	Hard *bool `json:"hard"`
 	Bounce
@@ -158,6 +157,13 @@ func (d *SignalDoc) takeData(s *Signal) error {
 			return &SignalError{"timezone", "is unknown", "write a name like Europe/Berlin"}
 		}
 	case SignalConsent:
+		if len(x.List) > maxSignalName {
+			return &SignalError{"data.list", "is too long", "write the List-Id, without brackets"}
+		}
+		s.List = x.List
+		if err := x.why(s); err != nil {
+			return err
+		}
 		return x.wish(s)
 	}
 	return nil
@@ -224,7 +230,9 @@ func (x *signalData) wish(s *Signal) error {
 	}
 	s.Wish = &Wish{Evidence: x.Evidence, Until: x.Until, PerWeek: x.PerWeek, Resume: x.Resume}
 	if *s.Wish == (Wish{}) {
-		return &SignalError{"data", "says nothing", "write evidence, until, per_week or resume"}
+		if s.Wish = nil; s.Why == "" {
+			return &SignalError{"data", "says nothing", "write evidence, until, per_week, resume or why"}
+		}
 	}
 	return nil
 }

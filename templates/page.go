@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/base64"
 	"html/template"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ const (
 	Confirm     Kind = "confirm"     // asks before an unsubscribe
 	Preferences Kind = "preferences" // offers every choice
 	Done        Kind = "done"        // says what holds now
+	Thanks      Kind = "thanks"      // after an answer to why somebody left
 	Expired     Kind = "expired"     // the link was ours, its time is over
 	Gone        Kind = "gone"        // the link is ours, what it is about is forgotten
 	NotFound    Kind = "not-found"
@@ -43,6 +45,17 @@ const (
 	Unseen   Choice = "unseen"    // do not observe what I read
 	Seen     Choice = "seen"      // takes Unseen back
 	Resume   Choice = "resume"    // takes Pause and Less back
+	Tell     Choice = "why"       // says why, in the field "why"; changes nothing that holds
+)
+
+// Answer is why somebody left, as the form sends it in the field "why".
+type Answer string
+
+// The answers.
+const (
+	TooOften   Answer = "often"
+	Irrelevant Answer = "irrelevant"
+	NoInterest Answer = "done"
 )
 
 // undo is how a choice is taken back; a stop cannot be: whoever wants mail again
@@ -59,6 +72,18 @@ type Page struct {
 	Preferences string // address of the preference page, relative; "": no link to it
 	Choice      Choice // of Done: what was chosen
 	Until       time.Time
+	Ask         bool   // of Done: whether to ask why, once the opt-out holds
+	Answer      Answer // of Thanks: what was answered
+	Holds       *Holds // of Preferences: what holds now; nil: it is not known
+}
+
+// Holds is what a reader chose before.
+type Holds struct {
+	List, All bool      // is stopped
+	Until     time.Time // pauses until then; zero: does not
+	PerWeek   int       // mails; 0: no limit
+	Unseen    bool      // nothing is observed
+	Partly    bool      // not all is
 }
 
 // Section is a part of the preference page.
@@ -114,7 +139,7 @@ type view struct {
 
 func (v *view) notice() bool {
 	switch v.Kind {
-	case Confirm, Preferences, Done:
+	case Confirm, Preferences, Done, Thanks:
 		return false
 	}
 	return true
@@ -123,8 +148,12 @@ func (v *view) notice() bool {
 // T is a message with the page's values in their places.
 func (v *view) T(key string) string {
 	values := map[string]string{"sender": apart(v.Sender), "list": apart(v.List), "reader": apart(v.Reader)}
-	if !v.Until.IsZero() {
-		values["until"] = v.Until.Format(v.c.Text("page.date", nil))
+	until := v.Until
+	if h := v.Holds; h != nil {
+		until, values["count"] = h.Until, strconv.Itoa(h.PerWeek)
+	}
+	if !until.IsZero() {
+		values["until"] = until.Format(v.c.Text("page.date", nil))
 	}
 	return v.c.Text(key, values)
 }
@@ -145,6 +174,34 @@ func (v *view) After() string {
 
 // Undo is the choice that takes this one back, "" where none does.
 func (v *view) Undo() Choice { return undo[v.Choice] }
+
+// Answers are those offered, in the order in which people give them most.
+func (v *view) Answers() []Answer { return []Answer{TooOften, Irrelevant, NoInterest} }
+
+// AnswerText is what stands on an answer's button.
+func (v *view) AnswerText(a Answer) string { return v.T("page.done.why." + string(a)) }
+
+// Less reports whether less mail might have kept the reader.
+func (v *view) Less() bool { return v.Answer == TooOften }
+
+// Held are the keys of what is said of now, one at least.
+func (v *view) Held() (keys []string) {
+	h := v.Holds
+	add := func(holds bool, key string) {
+		if holds {
+			keys = append(keys, key)
+		}
+	}
+	add(h.All, "page.done.stop-all")
+	add(h.List && !h.All, "page.done.stop-list")
+	add(!h.Until.IsZero() && !h.All, "page.done.pause")
+	add(h.PerWeek == 1 && !h.All, "page.done.less")
+	add(h.PerWeek > 1 && !h.All, "page.preferences.now.few")
+	add(h.Unseen, "page.preferences.now.unseen")
+	add(h.Partly, "page.preferences.now.partly")
+	add(len(keys) == 0, "page.preferences.now.usual")
+	return keys
+}
 
 // Note says what a choice does.
 func (v *view) Note(c Choice) string { return v.T("page.preferences." + string(c) + ".note") }

@@ -15,19 +15,30 @@ import (
 func everyPage() []Page {
 	p := Page{Sender: "acme", List: "news.acme.example", Reader: Mask("ann@example.com"), Preferences: "../p/x", Until: time.Date(2026, 12, 22, 0, 0, 0, 0, time.UTC)}
 	var all []Page
-	for _, k := range []Kind{Confirm, Preferences, Done, Expired, Gone, NotFound, Later, Refused} {
+	for _, k := range []Kind{Confirm, Preferences, Done, Thanks, Expired, Gone, NotFound, Later, Refused} {
 		p.Kind = k
+		if k == Thanks {
+			for _, p.Answer = range []Answer{TooOften, Irrelevant, NoInterest} {
+				all = append(all, p)
+			}
+			continue
+		}
 		if k != Done {
 			all = append(all, p)
 			continue
 		}
 		for _, c := range []Choice{StopList, StopAll, Pause, Less, Unseen, Seen, Resume} {
-			p.Choice = c
+			p.Choice, p.Ask = c, c == StopList || c == StopAll
 			all = append(all, p)
 		}
 	}
 	p.Kind, p.List = Preferences, ""
-	return append(all, p)
+	all = append(all, p)
+	for _, h := range []Holds{{}, {List: true}, {All: true, List: true}, {Until: p.Until, PerWeek: 1, Unseen: true}, {PerWeek: 3, Partly: true}} {
+		p.Holds = &h
+		all = append(all, p)
+	}
+	return all
 }
 
 // Every page in every language says all that it has to say, and is whole: one
@@ -73,6 +84,20 @@ func TestPageSaysWhatItShould(t *testing.T) {
 		doc, _ := Lookup("en").Page(Page{Kind: Done, Choice: choice})
 		if got := strings.Contains(string(doc), "<button"); got != (want != "") || !strings.Contains(string(doc), want) {
 			t.Errorf("after %s: a button is there: %v, want %s", choice, got, want)
+		}
+	}
+	for _, ask := range []bool{false, true} {
+		doc, _ := Lookup("en").Page(Page{Kind: Done, Choice: StopAll, Ask: ask})
+		for _, want := range []string{`name="choice" value="why"`, `name="left" value="stop-all"`, `value="often"`, `value="irrelevant"`, `value="done"`, "Only if you like"} {
+			if strings.Contains(string(doc), want) != ask {
+				t.Errorf("asked why: %v, and %s is the other way round", ask, want)
+			}
+		}
+	}
+	for answer, want := range map[Answer]bool{TooOften: true, Irrelevant: false, NoInterest: false} {
+		doc, _ := Lookup("en").Page(Page{Kind: Thanks, Answer: answer, Preferences: "../p/x"})
+		if text := string(doc); strings.Contains(text, "one mail a week") != want || !strings.Contains(text, "You stay unsubscribed") || strings.Contains(text, "<button") {
+			t.Errorf("after %s: less mail is offered: %v, or something else is missing:\n%s", answer, !want, text)
 		}
 	}
 	doc, _ = Lookup("de").Page(Page{Kind: Done, Choice: Pause, Until: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC)})

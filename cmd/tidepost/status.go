@@ -56,6 +56,10 @@ type status struct {
 		At                  time.Time
 	}
 	Problems []struct{ Text, Runbook string }
+	Hints    []struct {
+		Text string
+		Ways []string
+	}
 }
 
 // Run prints the state of the gateway. It fails when something needs a person.
@@ -113,6 +117,12 @@ func (st *status) print(a *app) error {
 	}
 	for _, p := range st.Problems {
 		t.row("PROBLEM", p.Text+"  → tidepost help "+p.Runbook)
+	}
+	for _, h := range st.Hints {
+		t.row("hint", h.Text)
+		for i, way := range h.Ways {
+			t.row(fmt.Sprintf("way %d", i+1), way)
+		}
 	}
 	return t.flush()
 }

@@ -37,6 +37,7 @@ type reportDoc struct {
 
 	Unsubscribed pressedCount `json:"unsubscribed"`
 	Complained   pressedCount `json:"complained"`
+	Leaving      []leavingDoc `json:"leaving"` // by tenant: who left, and why as far as they said it
 
 	Own     int64  `json:"own"`   // decisions that rest on the reader's own hours
 	Model   uint32 `json:"model"` // newest version used; 0 is the built-in one
@@ -170,12 +171,14 @@ func (f *reportFold) finish() *reportDoc {
 	for _, date := range slices.Sorted(maps.Keys(f.days)) {
 		r.Days = append(r.Days, f.days[date])
 	}
+	r.Leaving = f.departed.docs()
 	r.Sentences = []string{}
 	r.sayBounds()
 	if r.sayPlanned() {
 		r.sayHeld()
 		r.sayPressed()
 	}
+	r.sayLeaving()
 	r.sayEvidence()
 	return r
 }

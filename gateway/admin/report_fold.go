@@ -16,6 +16,7 @@ type reportFold struct {
 	waits    sample[int64]  // deliveries that the model holds: second that it chose
 	pressed  sample[uint32] // mailboxes with mail over their pace: hour of the last
 	left     sample[uint8]  // mailboxes that unsubscribed or complained: byUnsubscribe, byComplaint
+	departed departures
 	holdTime time.Duration
 	better   float64 // sum of how much likelier
 	days     map[string]*reportDay
@@ -49,6 +50,9 @@ func (f *reportFold) visit(e *gateway.Event) {
 		f.signal(e)
 	case gateway.EventViewed, gateway.EventConverted, gateway.EventReplied, gateway.EventActive:
 		f.Signals.Ever = true
+	}
+	if (e.Kind == gateway.EventUnsubscribed || e.Kind == gateway.EventConsent) && !e.At.Before(f.Since) {
+		f.departed.visit(e, f.Tenant)
 	}
 }
 

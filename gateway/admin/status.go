@@ -32,6 +32,7 @@ type statusDoc struct {
 	Differences []Difference     `json:"differences"`
 	Warnings    []string         `json:"warnings,omitempty"` // of the configuration
 	Problems    []attention      `json:"problems"`
+	Hints       []hint           `json:"hints"`
 }
 
 // maxClosed is how many closed destinations fit on the screen.
@@ -77,7 +78,7 @@ func (s *Server) status() statusDoc {
 	for i := range closed[:min(len(closed), maxClosed)] {
 		doc.Closed = append(doc.Closed, s.newDestinationDoc(&closed[i]))
 	}
-	doc.Problems = s.problems(&doc)
+	doc.Problems, doc.Hints = s.problems(&doc), s.hints()
 	return doc
 }
 

@@ -91,40 +91,74 @@ func (a *asked) signal(c templates.Choice, now time.Time) (sig gateway.Signal, o
 }
 
 // obey stores a choice and says so, in this order: whoever reads 200 may rely on it.
-// That the connection breaks meanwhile takes nothing back.
-func (s *Server) obey(w http.ResponseWriter, r *http.Request, a asked, c templates.Choice) {
+// Of an opt-out that a person chose on our page it asks why then.
+func (s *Server) obey(w http.ResponseWriter, r *http.Request, a asked, c templates.Choice, person bool) {
 	if c == templates.StopList && a.list == "" {
 		c = templates.StopAll
 	}
-	now := s.now()
-	sig, ok := a.signal(c, now)
+	sig, ok := a.signal(c, s.now())
 	if !ok {
 		s.notice(w, r, http.StatusBadRequest, templates.Refused)
 		return
 	}
+	if !s.store(w, r, a, c, sig) {
+		return
+	}
+	p := a.after(templates.Done)
+	p.Choice, p.Ask = c, person && sig.Kind == gateway.SignalUnsubscribed
+	if sig.Wish != nil {
+		p.Until = sig.Wish.Until
+	}
+	s.page(w, r, http.StatusOK, p)
+}
+
+// hear takes the answer to why somebody left: it stops nothing more and brings nothing
+// back. It is about what the form says they left, their list or all of the sender's bulk.
+func (s *Server) hear(w http.ResponseWriter, r *http.Request, a asked, form map[string]string) {
+	why, left := gateway.Why(form["why"]), templates.Choice(form["left"])
+	switch why {
+	case gateway.WhyOften, gateway.WhyIrrelevant, gateway.WhyDone:
+	default:
+		s.notice(w, r, http.StatusBadRequest, templates.Refused)
+		return
+	}
+	sig := a.reader.signal(gateway.SignalConsent, a.source)
+	sig.At, sig.Why = s.now(), why
+	if left != templates.StopAll {
+		sig.List = a.list
+	}
+	if s.store(w, r, a, templates.Tell, sig) {
+		p := a.after(templates.Thanks)
+		p.Answer = templates.Answer(why)
+		s.page(w, r, http.StatusOK, p)
+	}
+}
+
+// store makes durable what a reader said, or answers that it could not. That the
+// connection breaks meanwhile takes nothing back.
+func (s *Server) store(w http.ResponseWriter, r *http.Request, a asked, c templates.Choice, sig gateway.Signal) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actTimeout)
 	defer cancel()
+	count := &s.Metrics.Choices
 	if sig.Kind == gateway.SignalUnsubscribed {
 		sig.Forward = s.forward(ctx, a.delivery)
+		count = &s.Metrics.Unsubscribes
 	}
 	if _, err := s.Gateway.Learn(ctx, sig); err != nil {
 		s.Metrics.Unstored.Add(1)
 		s.log().Error("a reader's choice could not be stored", "choice", c, "delivery", sig.Message, "error", err)
 		s.later(w, r)
-		return
+		return false
 	}
-	if sig.Kind == gateway.SignalUnsubscribed {
-		s.Metrics.Unsubscribes.Add(1)
-	} else {
-		s.Metrics.Choices.Add(1)
-	}
-	p := a.fill(templates.Done)
-	p.Choice = c
+	count.Add(1)
+	return true
+}
+
+// after makes the page that follows a form.
+func (a *asked) after(kind templates.Kind) templates.Page {
+	p := a.fill(kind)
 	if p.Preferences == "" && a.source == "preferences" {
 		p.Preferences = "?" // this address, asked for with GET
 	}
-	if sig.Wish != nil {
-		p.Until = sig.Wish.Until
-	}
-	s.page(w, r, http.StatusOK, p)
+	return p
 }

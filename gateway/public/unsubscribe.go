@@ -19,7 +19,8 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request) {
 }
 
 // unsubscribe answers POST /u/{token}: of a mail provider, whose body says
-// List-Unsubscribe=One-Click (RFC 8058 §3.2), or of our own page. The answer to
+// List-Unsubscribe=One-Click (RFC 8058 §3.2), or of our own pages, which then ask
+// people why, and are told here too. The answer to
 // either is no redirect, asks for no cookie and no login (§3.1), and is 200 only when
 // the opt-out is durable. Neither says which list it is about but by the token: all of
 // the sender's bulk where the mail was of no list.
@@ -32,9 +33,11 @@ func (s *Server) unsubscribe(w http.ResponseWriter, r *http.Request) {
 	c := templates.Choice(form["choice"])
 	switch {
 	case err == nil && strings.EqualFold(form["List-Unsubscribe"], "One-Click"):
-		s.obey(w, r, a, templates.StopList)
+		s.obey(w, r, a, templates.StopList, false)
 	case err == nil && (c == templates.StopList || c == templates.StopAll) && !elsewhere(r):
-		s.obey(w, r, a, c)
+		s.obey(w, r, a, c, true)
+	case err == nil && c == templates.Tell && !elsewhere(r):
+		s.hear(w, r, a, form)
 	default:
 		s.badForm(w, r, err)
 	}
@@ -43,7 +46,9 @@ func (s *Server) unsubscribe(w http.ResponseWriter, r *http.Request) {
 // preferences answers GET /p/{token}.
 func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
 	if a, ok := s.ask(w, r, token.Preferences); ok {
-		s.page(w, r, http.StatusOK, a.fill(templates.Preferences))
+		p := a.fill(templates.Preferences)
+		p.Holds = s.holds(r, &a)
+		s.page(w, r, http.StatusOK, p)
 	}
 }
 
@@ -51,16 +56,19 @@ func (s *Server) preferences(w http.ResponseWriter, r *http.Request) {
 func (s *Server) choose(w http.ResponseWriter, r *http.Request) {
 	form, err := readForm(w, r)
 	a, ok := s.ask(w, r, token.Preferences)
+	c := templates.Choice(form["choice"])
 	switch {
 	case !ok:
 	case err != nil || elsewhere(r):
 		s.badForm(w, r, err)
+	case c == templates.Tell:
+		s.hear(w, r, a, form)
 	default:
-		s.obey(w, r, a, templates.Choice(form["choice"]))
+		s.obey(w, r, a, c, true)
 	}
 }
 
-// badForm answers a post that is none of the two that we know.
+// badForm answers a post that is none of those that we know.
 func (s *Server) badForm(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadRequest
 	var large *http.MaxBytesError

@@ -7,7 +7,8 @@ import "math"
 const topicSlots = 5
 
 // topic compares how often mails of one topic were read with what was foreseen
-// of the person as a whole. An empty slot has id 0.
+// of the person as a whole. An empty slot has id 0; one whose topic the person said
+// does not concern them has an id without topicMark.
 type topic struct {
 	id                     uint16
 	mails, reads, foreseen uint8 // decayed, in topicUnit
@@ -24,8 +25,17 @@ func topicID(t uint32) uint16 {
 	if t == 0 {
 		return 0
 	}
-	return uint16(t>>16^t) | 1<<15 // never 0
+	return uint16(t>>16^t) | topicMark // never 0
 }
+
+// topicMark is set in every topic's id.
+const topicMark = 1 << 15
+
+// is reports whether the slot is that of a topic.
+func (t *topic) is(id uint16) bool { return t.id|topicMark == id && t.id != 0 }
+
+// averse reports whether the person said that the topic does not concern them.
+func (t *topic) averse() bool { return t.id != 0 && t.id&topicMark == 0 }
 
 // deviation is how far a topic's log-odds lie from those of all the person's
 // topics together, shrunk to 0 where little was seen.
@@ -45,17 +55,21 @@ func (s *State) favour(t uint32) float32 {
 		return 1
 	}
 	var own, all topicSum
+	said := float32(1)
 	for i := range s.topics {
 		slot := &s.topics[i]
-		if slot.id == id {
+		if slot.is(id) {
 			own.add(slot)
+			if slot.averse() {
+				said = aversion
+			}
 		}
 		all.add(slot)
 	}
 	if own == all || own.mails == 0 {
-		return 1 // nothing to compare it with, or unknown
+		return said // nothing to compare it with, or unknown
 	}
-	return own.favour(&all)
+	return said * own.favour(&all)
 }
 
 // topicSum is the evidence of some topics, in topicUnit.
@@ -95,6 +109,9 @@ func (s *State) noteTopic(t uint32, foreseen float32, read bool, weight float32)
 	if read {
 		gain = weight
 	}
+	if read && weight == 1 {
+		slot.id = id // what they do counts more than what they said
+	}
 	slot.mails = topicCount(slot.mails, weight, weight, up)
 	slot.reads = topicCount(slot.reads, weight, gain, up)
 	slot.foreseen = min(topicCount(slot.foreseen, weight, foreseen*weight, up), slot.mails)
@@ -110,7 +127,7 @@ func (s *State) slot(id uint16) *topic {
 	least := &s.topics[0]
 	for i := range s.topics {
 		slot := &s.topics[i]
-		if slot.id == id {
+		if slot.is(id) {
 			return slot
 		}
 		if slot.mails < least.mails || slot.id == 0 && least.id != 0 {
