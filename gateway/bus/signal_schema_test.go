@@ -72,7 +72,9 @@ func TestSignalSchemaIsComplete(t *testing.T) {
 func TestSignalSchemaOfData(t *testing.T) {
 	s := readSignalSchema(t)
 	fit := map[string]string{"link": `"x"`, "user_agent": `"Mozilla/5.0"`, "ip": `"192.0.2.1"`, "method": `"GET"`, "list": `"news.example.com"`, "hard": `false`,
-		"timezone": `"Europe/Berlin"`, "evidence": `"click"`, "until": `"2026-12-24T00:00:00Z"`, "per_week": `3`, "resume": `true`}
+		"timezone": `"Europe/Berlin"`, "evidence": `"click"`, "until": `"2026-12-24T00:00:00Z"`, "per_week": `3`, "resume": `true`,
+		"status": `"5.1.1"`, "code": `"550"`, "group": `"no_such_user"`, "text": `"no such user"`, "feedback": `"abuse"`, "match": `"token"`, "why": `"often"`}
+	given := map[string]string{"consent.list": `"why":"often",`} // without why it says nothing
 	seen := map[string]bool{}
 	for kind, def := range s.Defs {
 		for name, p := range def.Properties {
@@ -83,7 +85,7 @@ func TestSignalSchemaOfData(t *testing.T) {
 				t.Errorf("%s.%s: no value to try", kind, name)
 			}
 			doc := func(value string) []byte {
-				return []byte(`{"mailbox":"a@example.com","tenant":"acme","data":{"timezone":"UTC","` + name + `":` + value + `}}`)
+				return []byte(`{"mailbox":"a@example.com","tenant":"acme","data":{"timezone":"UTC",` + given[kind+"."+name] + `"` + name + `":` + value + `}}`)
 			}
 			if _, wrong := parse(SignalSubject+kind, doc(fit[name]), nil); wrong != nil {
 				t.Errorf("%s.%s %s is refused: %v", kind, name, fit[name], wrong)
