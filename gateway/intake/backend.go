@@ -26,7 +26,7 @@ type Extension interface {
 	MailExtended(from string, o *smtp.MailOptions, x *MailExtensions) (*gateway.Reply, error)
 	// Ready makes sure that content can be read, before the client is asked for it.
 	Ready() error
-	// Queued is the id of the message that Data took last.
+	// Queued is the id of the message that Data took last; zero: it has none.
 	Queued() gateway.ID
 }
 
@@ -62,7 +62,15 @@ func (s *Server) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	if state, ok := c.TLSConnectionState(); ok {
 		p.secure, p.tlsVersion, p.tlsCipher = true, versionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
 	}
-	return s.newSession(context.Background(), p), nil
+	return s.begin(context.Background(), p), nil
+}
+
+// begin begins the kind of session that the server is for.
+func (s *Server) begin(ctx context.Context, p *peer) smtp.Session {
+	if s.Inbound != nil {
+		return s.newInbound(ctx, p)
+	}
+	return s.newSession(ctx, p)
 }
 
 func (s *Server) newSession(ctx context.Context, p *peer) *session {
@@ -212,16 +220,7 @@ func (t *session) fillMessage(m *gateway.Message, from string, o *smtp.MailOptio
 
 // protocol is the "with" of Received (RFC 3848, RFC 6531 §4.3).
 func (t *session) protocol(utf8 bool) string {
-	p := "SMTP"
-	switch {
-	case utf8:
-		p = "UTF8SMTP"
-	case t.peer.esmtp:
-		p = "ESMTP"
-	}
-	if t.peer.secure {
-		p += "S"
-	}
+	p := t.peer.protocol(utf8)
 	if t.user {
 		p += "A"
 	}

@@ -26,6 +26,21 @@ type peer struct {
 	tlsVersion, tlsCipher string
 }
 
+// protocol is the "with" of Received without AUTH (RFC 3848, RFC 6531 §4.3).
+func (p *peer) protocol(utf8 bool) string {
+	name := "SMTP"
+	switch {
+	case utf8:
+		name = "UTF8SMTP"
+	case p.esmtp:
+		name = "ESMTP"
+	}
+	if p.secure {
+		name += "S"
+	}
+	return name
+}
+
 // conn is one connection: the state of the protocol. One goroutine runs it.
 type conn struct {
 	s      *Server
@@ -337,7 +352,9 @@ func (c *conn) endMessage(bad *smtp.SMTPError, err error, size int64) {
 	m.Recipients.Add(int64(c.rcpts))
 	out := append(c.in.out, "250 2.0.0 Ok"...)
 	if c.ext != nil {
-		out = append(append(out, ": queued as "...), c.ext.Queued().String()...)
+		if id := c.ext.Queued(); !id.IsZero() {
+			out = append(append(out, ": queued as "...), id.String()...)
+		}
 	}
 	c.in.out = append(out, '\r', '\n')
 	c.errors, c.junk = 0, 0

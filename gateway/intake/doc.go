@@ -1,5 +1,7 @@
 // Package intake takes mail in over SMTP submission (RFC 6409): it owns the
-// wire and hands each whole, checked message to [Server.Submit].
+// wire and hands each whole, checked message to [Server.Submit]. With
+// [Server.Inbound] it takes bounces and complaints from the world in place of that,
+// over the same wire.
 //
 // # Why it owns the wire
 //
@@ -37,5 +39,6 @@
 // wire (line.go) is bytes, buffers and deadlines. dataReader and bdatReader turn
 // them into one message's content, with scanner judging it. conn (conn.go,
 // command.go, …) is the protocol's state. session (backend.go) is policy and knows
-// nothing of the wire: it runs under go-smtp's server just as well.
+// nothing of the wire: it runs under go-smtp's server just as well. inbound
+// (inbound.go) is the policy towards the world.
 package intake

@@ -34,6 +34,7 @@ type mailLimits struct {
 	maxHold  time.Duration
 	now      time.Time
 	null     bool
+	inbound  bool // what concerns the planning of mail is unknown
 }
 
 func badParam(text string) *gateway.Reply {
@@ -76,6 +77,9 @@ func (ps *params) parseMail(rest []byte, lim mailLimits) *gateway.Reply {
 func (ps *params) setMail(p param, lim mailLimits) *gateway.Reply {
 	if p.hasValue == (p.key == "SMTPUTF8") {
 		return badSyntax
+	}
+	if lim.inbound && (p.key == "BY" || p.key == "MT-PRIORITY") {
+		return badUnknown
 	}
 	switch p.key {
 	case "SIZE":

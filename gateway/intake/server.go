@@ -26,7 +26,7 @@ const (
 )
 
 // Server takes mail over SMTP submission. Its fields are set before the first
-// Serve; only Submit must be.
+// Serve; only Submit, or Inbound, must be.
 type Server struct {
 	Hostname    string      // in the greeting; "": the machine's
 	TLS         *tls.Config // nil: no TLS. With GetCertificate certificates can be reloaded
@@ -37,6 +37,9 @@ type Server struct {
 	TrustedNetworks []netip.Prefix     // may submit without AUTH
 	Default         gateway.Credential // what their mail is submitted as; tenant "default", newsletters, unless set
 	ProxyFrom       []netip.Prefix     // who must begin with a PROXY header, which is believed
+
+	// Inbound makes it take mail from the world in place of submissions.
+	Inbound *Inbound
 
 	// Tenants returns the audience of a tenant; nil, or "": the tenant itself.
 	Tenants func(tenant string) (audience string)
@@ -84,6 +87,13 @@ func (s *Server) prepare() error {
 	if s.BareNewline != "" && s.BareNewline != BareReject && s.BareNewline != BareNormalize {
 		return fmt.Errorf("smtp.bare_newline = %q: want reject or normalize", s.BareNewline)
 	}
+	extensions := []string{"DSN", "DELIVERBY", "MT-PRIORITY"}
+	if s.Inbound != nil {
+		if err := s.prepareInbound(); err != nil {
+			return err
+		}
+		extensions = nil
+	}
 	if s.Hostname == "" {
 		s.Hostname, _ = os.Hostname()
 		if !validHelo([]byte(s.Hostname)) {
@@ -103,7 +113,7 @@ func (s *Server) prepare() error {
 	if s.limits.MaxMessageBytes >= 0 {
 		size += " " + strconv.FormatInt(s.limits.MaxMessageBytes, 10)
 	}
-	for _, e := range []string{"PIPELINING", size, "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "DELIVERBY", "MT-PRIORITY"} {
+	for _, e := range append([]string{"PIPELINING", size, "8BITMIME", "SMTPUTF8", "CHUNKING"}, extensions...) {
 		s.extensions += "\r\n250-" + e
 	}
 	s.mu.Lock()

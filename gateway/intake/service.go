@@ -252,7 +252,7 @@ func (svc *service) drain() {
 
 // openSession begins what go-smtp calls a session.
 func (c *conn) openSession() {
-	c.session = c.s.newSession(c.ctx, &c.peer)
+	c.session = c.s.begin(c.ctx, &c.peer)
 	c.ext, _ = c.session.(Extension)
 }
 
@@ -277,5 +277,5 @@ func (c *conn) ready() error {
 }
 
 func (c *conn) mailLimits(path []byte) mailLimits {
-	return mailLimits{maxBytes: c.limits.MaxMessageBytes, maxHold: c.s.MaxHold, now: time.Now(), null: len(path) == 0}
+	return mailLimits{maxBytes: c.limits.MaxMessageBytes, maxHold: c.s.MaxHold, now: time.Now(), null: len(path) == 0, inbound: c.s.Inbound != nil}
 }

@@ -147,31 +147,39 @@ func (s *Store) searchJournal(n uint32, durable place, id gateway.ID) (events []
 // Message finds a message by its id: in the log segments that were written
 // after it was accepted, oldest first.
 func (s *Store) Message(ctx context.Context, id gateway.ID) (*gateway.Message, gateway.Ref, error) {
+	unknown := fmt.Errorf("message %s: %w", id, gateway.ErrNotFound)
+	if id.Time().After(s.now().Add(clockSlack)) {
+		return nil, gateway.Ref{}, unknown
+	}
 	began := id.Time().Add(-clockSlack)
 	durable := place(s.log.durable.Load())
 	for _, n := range s.messages.list() {
-		if err := ctx.Err(); err != nil {
-			return nil, gateway.Ref{}, err
-		}
 		if n > durable.segment() || s.messages.endedBefore(n, began) {
 			continue
 		}
-		m, ref, err := s.searchLog(n, durable, id)
+		m, ref, err := s.searchLog(ctx, n, durable, id)
 		if m != nil || err != nil && !errors.Is(err, gateway.ErrNotFound) && !errors.Is(err, errSegmentHeader) {
 			return m, ref, err
 		}
 	}
-	return nil, gateway.Ref{}, fmt.Errorf("message %s: %w", id, gateway.ErrNotFound)
+	return nil, gateway.Ref{}, unknown
 }
 
-// searchLog looks for a message in one segment of the log. Its id stands at a
-// fixed place in its record.
-func (s *Store) searchLog(n uint32, durable place, id gateway.ID) (*gateway.Message, gateway.Ref, error) {
-	limit := int64(0)
-	if n == durable.segment() {
-		limit = int64(durable.offset())
+// searchLog looks for a message in the parts of a log segment that can hold it.
+// Its id stands at a fixed place in its record.
+func (s *Store) searchLog(ctx context.Context, n uint32, durable place, id gateway.ID) (*gateway.Message, gateway.Ref, error) {
+	parts, err := s.finder.parts(ctx, n, durable, id.Time().UnixMilli())
+	for _, p := range parts {
+		m, ref, err := s.searchPart(n, p, id)
+		if m != nil || err != nil {
+			return m, ref, err
+		}
 	}
-	sc, done, err := s.messages.scan(n, 0, limit)
+	return nil, gateway.Ref{}, err
+}
+
+func (s *Store) searchPart(n uint32, p part, id gateway.ID) (*gateway.Message, gateway.Ref, error) {
+	sc, done, err := s.messages.scan(n, p.from, p.to)
 	if err != nil {
 		return nil, gateway.Ref{}, err
 	}
@@ -181,7 +189,7 @@ func (s *Store) searchLog(n uint32, durable place, id gateway.ID) (*gateway.Mess
 		if err != nil || r.typ == 0 {
 			return nil, gateway.Ref{}, err
 		}
-		if !isMessage(r.typ) || len(r.payload) < 21 || gateway.ID(r.payload[5:21]) != id {
+		if got, ok := messageID(&r); !ok || got != id {
 			continue
 		}
 		m, _, err := decodeMessageRecord(r.payload)
@@ -210,19 +218,8 @@ func (s *Store) Usage() gateway.Usage {
 		u.Journal += fileSize(s.history.path(n))
 		u.Segments++
 	}
-	large, _ := os.ReadDir(s.dir("large"))
-	for _, f := range large {
-		if info, err := f.Info(); err == nil {
-			u.Log += info.Size()
-		}
-	}
-	u.Index = fileSize(s.dir("state.db"))
-	lists, _ := os.ReadDir(s.dir("lists"))
-	for _, f := range lists {
-		if info, err := f.Info(); err == nil {
-			u.Index += info.Size()
-		}
-	}
+	u.Log += dirSize(s.dir("large"))
+	u.Index = fileSize(s.dir("state.db")) + dirSize(s.dir("lists")) + dirSize(s.dir("traces"))
 	u.Free, _, _ = s.opt.disk.Space(s.opt.Dir)
 	return u
 }
@@ -233,4 +230,15 @@ func fileSize(path string) int64 {
 		return 0
 	}
 	return info.Size()
+}
+
+// dirSize is what the files in a directory take.
+func dirSize(path string) (bytes int64) {
+	names, _ := os.ReadDir(path)
+	for _, n := range names {
+		if info, err := n.Info(); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
 }

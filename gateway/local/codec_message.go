@@ -17,6 +17,7 @@ const (
 	messageDuplicate
 	messageHardDeadline
 	messageReading // Aim or Zone are set
+	messageReturned
 )
 
 // appendMessage appends all of a message but its content.
@@ -71,6 +72,9 @@ func messageFlags(m *gateway.Message) uint64 {
 	if m.Aim != "" || m.Zone != "" {
 		flags |= messageReading
 	}
+	if m.Returned {
+		flags |= messageReturned
+	}
 	return flags
 }
 
@@ -113,6 +117,7 @@ func (d *decoder) message() *gateway.Message {
 	m.UTF8 = flags&messageUTF8 != 0
 	m.ByTrace = flags&messageByTrace != 0
 	m.HardDeadline = flags&messageHardDeadline != 0
+	m.Returned = flags&messageReturned != 0
 	m.By, m.Priority, m.Class = d.byte(), int8(d.byte()), gateway.Class(d.byte())
 	for _, s := range messageStrings(m) {
 		*s = d.string()

@@ -26,6 +26,10 @@
 //     to those addresses waits, until the list is discarded or restored.
 //   - A list is being staged or published. Its files count for nothing until one
 //     journal record names them, and go when no checkpoint names them any more.
+//   - The names under which others know a delivery (Traces) are lost or damaged.
+//     The start goes on; what cannot be read is dropped with a line in the log,
+//     and a webhook or bounce that knows such a name finds no delivery by it.
+//     They are written without a sync and are in no backup.
 //   - A second process opens the directory. It is refused.
 //
 // The order that keeps this true: a record is synced before it is

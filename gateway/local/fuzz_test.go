@@ -48,7 +48,7 @@ func sampleChange() *change {
 // TestCodecs takes values with every field set there and back.
 func TestCodecs(t *testing.T) {
 	m := testMessage(1, 2)
-	m.ID, m.Duplicate, m.EightBit, m.UTF8, m.ByTrace, m.By = gateway.ID{1}, gateway.ID{2}, true, true, true, gateway.ByReturn
+	m.ID, m.Duplicate, m.EightBit, m.UTF8, m.ByTrace, m.Returned, m.By = gateway.ID{1}, gateway.ID{2}, true, true, true, true, gateway.ByReturn
 	m.Tags, m.Notes, m.Recipients[1].Original = []string{"a"}, []string{"b", ""}, "rfc822;x"
 	m.Recipients[0].Address = "Other@example.test"
 	if got, err := decodeMessage(appendMessage(nil, m)); err != nil || !reflect.DeepEqual(got, m) {

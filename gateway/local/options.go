@@ -27,6 +27,7 @@ type Options struct {
 	SegmentBytes    int64         // size of a segment; 64 MiB, on small disks less
 
 	runEntries  int           // entries of a list sorted in memory at a time
+	traceRun    int           // records in a run of traces
 	removeRest  time.Duration // see removeRest
 	retainEvery time.Duration // pause between looks at what may go; a minute
 	moveGrace   time.Duration // how long content stays where it was after compaction; 10 minutes
@@ -52,6 +53,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.CheckpointBytes, 64<<20)
 	setDefault(&o.CacheSize, 8192)
 	setDefault(&o.runEntries, runEntries)
+	setDefault(&o.traceRun, traceRunLen)
 	setDefault(&o.removeRest, removeRest)
 	setDefault(&o.retainEvery, time.Minute)
 	setDefault(&o.moveGrace, 10*time.Minute)

@@ -47,6 +47,7 @@ func (s *Store) retain(ctx context.Context) error {
 	if err := s.removeLists(); err != nil {
 		return err
 	}
+	s.traces.retain(s.now().Add(-s.opt.SettledFor - traceGrace))
 	return s.removeHistory()
 }
 
@@ -110,6 +111,7 @@ func (s *Store) removeSegment(n uint32) error {
 		return err
 	}
 	s.sums.forget(n)
+	s.finder.forget(n)
 	delete(s.movedAt, n)
 	for _, id := range large {
 		if err := s.opt.disk.Remove(s.largePath(id)); err != nil && !os.IsNotExist(err) {

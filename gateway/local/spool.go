@@ -48,8 +48,9 @@ const newSuffix = ".new"
 
 // claim gives a large file its name, after its record was written.
 func (s *Store) claim(id gateway.ID) error {
-	s.claimed.Store(true)
-	return s.opt.disk.Rename(s.largePath(id)+newSuffix, s.largePath(id))
+	err := s.opt.disk.Rename(s.largePath(id)+newSuffix, s.largePath(id))
+	s.claimed.Store(true) // behind the rename: a sync between them would not hold it
+	return err
 }
 
 // reclaim is claim when the record is replayed: it may have been done before.

@@ -39,6 +39,8 @@ type Store struct {
 	lists    *lists
 	settings *settings
 	cursors  *cursors
+	traces   *traces
+	finder   *finder
 
 	committed announcement
 	news      atomic.Bool // events were added that nobody was told of
@@ -101,6 +103,7 @@ func newStore(opt Options) *Store {
 		merges:     make(chan struct{}, 1),
 		sums:       newSums(),
 		lists:      newLists(),
+		traces:     newTraces(&opt),
 		compressor: newCompressor(),
 		movedAt:    make(map[uint32]time.Time),
 		settings:   &settings{values: make(map[string][]byte), changed: make(map[string]bool)},
@@ -118,6 +121,7 @@ func (s *Store) open() (err error) {
 	}
 	s.opt.sizeTo(total)
 	s.guard = &guard{disk: s.opt.disk, dir: s.opt.Dir, reserve: s.opt.Reserve}
+	s.traces.room = s.guard.mail
 	if err := s.openLogs(); err != nil {
 		return err
 	}
@@ -142,6 +146,7 @@ func (s *Store) open() (err error) {
 	if err := errors.Join(s.sweepLarge(), s.loadLists()); err != nil {
 		return err
 	}
+	s.traces.load()
 	return s.startWriters(from, ends)
 }
 
@@ -160,6 +165,7 @@ func (s *Store) openLogs() (err error) {
 	if s.history, err = openSegments(s.opt.disk, s.dir("journal"), kindJournal); err != nil {
 		return err
 	}
+	s.finder = newFinder(s.messages)
 	return s.opt.disk.SyncDir(s.opt.Dir)
 }
 
@@ -177,7 +183,7 @@ func (s *Store) now() time.Time { return s.opt.Now() }
 
 // openDir makes the directories, takes the lock and checks the format.
 func (s *Store) openDir() (err error) {
-	for _, name := range []string{"", "large", "lists", "quarantine"} {
+	for _, name := range []string{"", "large", "lists", "quarantine", "traces"} {
 		if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
 			return err
 		}
@@ -269,6 +275,7 @@ func (s *Store) startWriters(from, ends positions) (err error) {
 	s.running.Go(s.runCheckpoints)
 	s.running.Go(s.runRetention)
 	s.running.Go(s.runMerges)
+	s.running.Go(s.runTraces)
 	s.noteMerge()
 	s.noteWork()
 	return nil
@@ -307,6 +314,7 @@ func (s *Store) Close() error {
 	}
 	close(s.quit)
 	s.running.Wait()
+	s.traces.save()
 	s.log.close()
 	var err error
 	if s.err() == nil {
@@ -321,6 +329,7 @@ func (s *Store) Close() error {
 
 // abandon closes what is open.
 func (s *Store) abandon() {
+	s.traces.close()
 	if s.messages != nil {
 		s.messages.close()
 	}

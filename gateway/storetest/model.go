@@ -138,7 +138,7 @@ func (b *box) settle(found image) error {
 			}
 		}
 		// Once more without the mail that was on its way in when the store died.
-		if last < 0 || b.ops[last].change != nil || b.ops[last].certain {
+		if last < 0 || last >= len(b.ops) || b.ops[last].change != nil || b.ops[last].certain {
 			break
 		}
 		b.ops = b.ops[:last]

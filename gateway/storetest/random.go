@@ -186,12 +186,15 @@ func (x *trial) text(rng *rand.Rand, campaign string) string {
 
 // expected are the deliveries of a message whose Accept was not answered.
 func expected(m *gateway.Message) (ds []*gateway.Delivery) {
+	aim, _ := scheduler.ParseAim(m.Aim)
+	sees, _ := scheduler.ParseSees(m.Evidence)
 	for i, r := range m.Recipients {
 		ds = append(ds, &gateway.Delivery{
 			ID: gateway.DeliveryID{Message: m.ID, Ordinal: uint32(i)}, Mailbox: r.Mailbox, Address: r.Address,
 			Tenant: m.Tenant, Campaign: m.Campaign, List: m.List, Class: m.Class, Notify: r.Notify,
 			Priority: m.Priority, Value: m.Value, Accepted: m.Received, Deadline: m.Deadline, HardDeadline: true,
 			Window: m.Window, HalfLife: m.HalfLife, Supersede: m.Supersede, Size: m.Size,
+			Aim: aim, Sees: sees,
 		})
 	}
 	return ds

@@ -3,7 +3,7 @@
 // maps and lists.
 //
 // A Store passes when Run does. It may have powers of gateway (Spooler,
-// Entries, Lists, Settings, Journal, Browser); those it has are tested. One that also
+// Entries, Lists, Settings, Journal, Traces, Browser); those it has are tested. One that also
 // has a method Crash() is made to die without warning; others are closed.
 package storetest
 
@@ -52,6 +52,7 @@ func Run(t *testing.T, open Open) {
 		{"staging a list goes on after an interruption", testListsResume},
 		{"random changes of lists", testListsRandom},
 		{"settings", testSettings},
+		{"deliveries are found by names of others", testTraces},
 		{"events come in order, each once", testJournal},
 		{"events of no mailbox", testLooseEvents},
 		{"readers are woken and remembered", testReaders},

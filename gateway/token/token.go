@@ -22,6 +22,7 @@ const (
 	Click       Purpose = 'c'
 	Unsubscribe Purpose = 'u'
 	Preferences Purpose = 'p'
+	ReturnPath  Purpose = 'r' // an address, not a link: SealReturn
 )
 
 // Token is what a link says.
@@ -90,7 +91,7 @@ func NewKeys(secrets ...[]byte) (*Keys, error) {
 			return nil, errors.New("token: a secret has fewer than 32 bytes")
 		}
 		of := purposes{}
-		for _, p := range []Purpose{Open, Click, Unsubscribe, Preferences} {
+		for _, p := range []Purpose{Open, Click, Unsubscribe, Preferences, ReturnPath} {
 			keys, err := hkdf.Key(sha256.New, secret, nil, "tidepost link "+string(rune(p)), 65)
 			if err != nil {
 				return nil, err
