@@ -51,6 +51,8 @@ type ReturnPath interface {
 	Seal(id DeliveryID, source uint32) string
 	// Open reads an address that Seal made.
 	Open(address string) (id DeliveryID, source uint32, ok bool)
+	// Ours reports whether mail to an address comes back to us.
+	Ours(address string) bool
 }
 
 // Match finds the mail that a report is about: by a token of ours, else by the id

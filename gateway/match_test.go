@@ -20,6 +20,8 @@ func (openPath) Seal(id DeliveryID, source uint32) string {
 	return fmt.Sprintf("b-%s-%d@back.test", id, source)
 }
 
+func (openPath) Ours(address string) bool { return strings.HasSuffix(address, "@back.test") }
+
 func (openPath) Open(address string) (id DeliveryID, source uint32, ok bool) {
 	var text string
 	local, found := strings.CutSuffix(address, "@back.test")
@@ -205,9 +207,10 @@ func TestReportsSuppress(t *testing.T) {
 func TestPassOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemory()
-		w := newWorld(t, store, nil)
+		w := newWorld(t, store, func(w *world) { w.ReturnPath = openPath{} })
 		id := w.submit("ann@dest.test", nil)
 		none := w.submit("bob@dest.test", func(m *Message) { m.From = "" })
+		loop := w.submit("cat@dest.test", func(m *Message) { m.From = "bounces@back.test" })
 		synctest.Wait()
 		const ours = "b-x@back.test"
 		back := &ReturnedMail{Delivery: id, Address: ours, Content: []byte("From: <>\r\nTo: <B-X@back.test>\r\nSubject: to b-x@back.test\r\n\r\nb-x@back.test\r\n")}
@@ -220,10 +223,10 @@ func TestPassOn(t *testing.T) {
 		if got, want := string(store.bodies[len(store.bodies)-1]), "From: <>\r\nTo: <sender@esp.test>\r\nSubject: to b-x@back.test\r\n\r\nb-x@back.test\r\n"; got != want {
 			t.Errorf("it reads %q, want %q", got, want)
 		}
-		if last.From != "" || last.Class != Transactional || last.Recipients[0].Address != "sender@esp.test" || len(w.far.letters("sender@esp.test")) != 1 {
+		if !last.Returned || last.From != "" || last.Class != Transactional || last.Recipients[0].Address != "sender@esp.test" || len(w.far.letters("sender@esp.test")) != 1 {
 			t.Errorf("passed on as %+v", last)
 		}
-		for _, id := range []DeliveryID{none, {ID{1}, 0}} {
+		for _, id := range []DeliveryID{none, loop, {ID{1}, 0}} {
 			if passed, err := w.PassOn(t.Context(), &ReturnedMail{Delivery: id, Content: []byte("x")}); passed || err != nil {
 				t.Errorf("mail of nobody: passed on %t, %v", passed, err)
 			}

@@ -72,6 +72,7 @@ type Message struct {
 	UTF8     bool   // SMTPUTF8
 	By       byte   // ByNone, ByNotify or ByReturn
 	ByTrace  bool   // the T of BY=
+	Returned bool   // came back to our return path and is passed on: nothing in it is our tenant's word
 	Priority int8   // MT-PRIORITY, -9..9
 
 	// How it reached us, for the Received field (RFC 5321 §4.4).

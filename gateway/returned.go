@@ -113,7 +113,7 @@ func (g *Gateway) PassOn(ctx context.Context, r *ReturnedMail) (passed bool, err
 		return false, nil
 	case err != nil:
 		return false, err
-	case m.From == "":
+	case m.From == "", g.ReturnPath != nil && g.ReturnPath.Ours(m.From): // it would come back, and go on, for ever
 		return false, nil
 	}
 	to, err := address.Parse(m.From)
@@ -124,7 +124,7 @@ func (g *Gateway) PassOn(ctx context.Context, r *ReturnedMail) (passed bool, err
 	text := readdress(r.Content, r.Address, m.From)
 	return true, g.acceptOwn(ctx, &Message{
 		Tenant: m.Tenant, Audience: m.Audience, Protocol: "ESMTP", Client: r.Client, Helo: r.Helo, UTF8: to.UTF8,
-		ClassReason: "mail that came back to our return path", Subject: "returned mail",
+		Returned: true, ClassReason: "mail that came back to our return path", Subject: "returned mail",
 		Recipients: []Recipient{{Address: m.From, Mailbox: MailboxKey(m.Audience, box), Canonical: box.String(), Notify: NotifyNever}},
 	}, text)
 }

@@ -151,18 +151,16 @@ func (x *explanation) addEvents(events []gateway.Event, id gateway.DeliveryID) (
 // tellSignal words what a reader did with a delivery: who it was taken for and why.
 func (d *eventDoc) tellSignal(id gateway.DeliveryID) {
 	d.Delivery = id.String()
-	var x struct {
-		Human   float32
-		Source  string
-		Link    string
-		Verdict string
-		Reasons []string
-	}
+	var x gateway.SignalDetail
 	if json.Unmarshal([]byte(d.Detail), &x) != nil {
 		return
 	}
-	d.Reason = x.Verdict
 	words := []string{"told by " + x.Source}
+	if x.Bounce != nil {
+		d.tellBounce(&x, words)
+		return
+	}
+	d.Reason = x.Verdict
 	if x.Link != "" {
 		words = append(words, "link "+x.Link)
 	}
@@ -170,6 +168,24 @@ func (d *eventDoc) tellSignal(id gateway.DeliveryID) {
 		words = append(words, strings.Join(x.Reasons, " "))
 	}
 	d.Detail = shorten(fmt.Sprintf("%s; counts %.2g", strings.Join(words, ", "), x.Human), maxDetail)
+}
+
+// tellBounce words what a report said of a delivery, and how it was found.
+func (d *eventDoc) tellBounce(x *gateway.SignalDetail, words []string) {
+	b := x.Bounce
+	d.Reason = string(b.Group)
+	if x.Soft {
+		words = append(words, "temporary, or not about the address")
+	}
+	if b.Match != "" {
+		words = append(words, "found by "+string(b.Match))
+	}
+	for _, text := range []string{b.Feedback, b.Status, b.Text} {
+		if text != "" {
+			words = append(words, text)
+		}
+	}
+	d.Detail = shorten(strings.Join(words, ", "), maxDetail)
 }
 
 // sayActors says what people did.

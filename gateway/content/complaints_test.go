@@ -42,3 +42,14 @@ func TestComplaints(t *testing.T) {
 		}
 	}
 }
+
+// A stranger who knows a return path gets no signature of ours for what is written to
+// it: it is passed on as it came.
+func TestReturnedIsNotSigned(t *testing.T) {
+	s := stored(t, message("pay me", "From: boss@example.com"))
+	s.Message.Returned = true
+	c := &Composer{Hostname: "gw", Signers: []Signer{{"example.com", "e", keys()["ed25519"]}}}
+	if got, want := withoutReceived(t, mark(t, c, s, gateway.Marks{}), s), message("pay me", "From: boss@example.com"); got != want {
+		t.Errorf("it leaves as\n%s", got)
+	}
+}

@@ -65,13 +65,18 @@ func (c *Composer) edit(out *outgoing, s *gateway.Stored, d *gateway.Delivery, m
 	}
 	h := survey(w.in, c.Hostname)
 	signers := c.signersFor(h.from)
+	if s.Message.Returned {
+		signers = nil // a stranger wrote it, From and all: it gets no signature of ours
+	}
 	h.decide(w.in, signers)
 	var m *marker
 	if c.Links != nil && isMarked(marks) {
 		m = c.marker(s, d, marks, &h)
 	}
 	w.out = appendReceived(w.out[:0], s.Message, c.Hostname)
-	w.out = c.appendMissing(w.out, s.Message, &h)
+	if !s.Message.Returned {
+		w.out = c.appendMissing(w.out, s.Message, &h)
+	}
 	if marks.Complaints != "" && !h.orphan && !h.signed {
 		w.out = appendComplaints(w.out, w.in, marks, signers)
 	}

@@ -1,0 +1,263 @@
+package returns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tidepost/gateway"
+	"tidepost/gateway/bounce"
+	"tidepost/suppression/address"
+)
+
+// office is a gateway that knows one mail: to ann@dest.test, of acme.
+type office struct {
+	t      *testing.T
+	id     gateway.DeliveryID
+	by     gateway.MatchedBy // how it is found
+	weak   bool              // found by its recipient alone
+	fail   error
+	heard  []gateway.Signal
+	passed []gateway.ReturnedMail
+	seen   map[string]bool
+}
+
+func (o *office) Match(_ context.Context, c *gateway.Clue) (gateway.Match, error) {
+	a, err := address.Parse("ann@dest.test")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	m := gateway.Match{Delivery: o.id, Mailbox: a.Mailbox(), Tenant: "acme", By: gateway.ByToken}
+	switch {
+	case c.Delivery == o.id:
+		return m, nil
+	case slices.Contains(c.MessageIDs, "news-1@esp.test"):
+		m.By = gateway.ByMessageID
+		return m, nil
+	case o.weak && c.Recipient == "ann@dest.test":
+		return gateway.Match{Mailbox: m.Mailbox, Tenant: "acme", By: gateway.ByRecipient}, nil
+	}
+	return gateway.Match{}, gateway.ErrNoMatch
+}
+
+func (o *office) Learn(_ context.Context, s gateway.Signal) (bool, error) {
+	if o.fail != nil {
+		return false, o.fail
+	}
+	o.heard = append(o.heard, s)
+	news := !o.seen[s.ID]
+	o.seen[s.ID] = true
+	return news, nil
+}
+
+func (o *office) PassOn(_ context.Context, r *gateway.ReturnedMail) (bool, error) {
+	o.passed = append(o.passed, *r)
+	return true, nil
+}
+
+func (o *office) SourceOf(n uint32) (tenant, list string, ok bool) {
+	return "acme", "", n == 7
+}
+
+// letters are return paths of one delivery: b-ann@back.test.
+type letters struct{ id gateway.DeliveryID }
+
+func (l letters) Seal(gateway.DeliveryID, uint32) string { return "b-ann@back.test" }
+func (l letters) Ours(address string) bool               { return strings.HasSuffix(address, "@back.test") }
+func (l letters) Open(address string) (gateway.DeliveryID, uint32, bool) {
+	if strings.EqualFold(address, "b-ann@back.test") {
+		return l.id, 7, true
+	}
+	return gateway.DeliveryID{}, 0, false
+}
+
+func newDesk(t *testing.T) (*Desk, *office) {
+	o := &office{t: t, id: gateway.DeliveryID{Message: gateway.ID{1}}, seen: map[string]bool{}}
+	d := NewDesk()
+	d.Gateway, d.Path, d.Domain = o, letters{o.id}, func() string { return "back.test" }
+	d.Shelf = &Shelf{Dir: t.TempDir() + "/unmatched"}
+	d.Log = slog.New(slog.DiscardHandler)
+	return d, o
+}
+
+func crlf(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
+
+// dsn is a bounce as RFC 3464 has it.
+func dsn(messageID, recipient, action, status, diagnostic, original string) []byte {
+	return crlf(fmt.Sprintf(`From: MAILER-DAEMON@mx.dest.test
+To: b-ann@back.test
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <%s>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+Your mail could not be delivered.
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.dest.test
+Arrival-Date: Sun, 22 Nov 2026 10:00:00 +0000
+
+Final-Recipient: rfc822; %s
+Action: %s
+Status: %s
+Diagnostic-Code: smtp; %s
+
+--b
+Content-Type: text/rfc822-headers
+
+From: news@esp.test
+To: ann@dest.test
+Message-ID: <%s>
+
+--b--
+`, messageID, recipient, action, status, diagnostic, original))
+}
+
+func TestDesk(t *testing.T) {
+	gone := dsn("bounce-1@mx", "ann@dest.test", "failed", "5.1.1", "550 5.1.1 <ann@dest.test>: user unknown", "x@esp.test")
+	byID := dsn("bounce-2@mx", "ann@dest.test", "failed", "5.1.1", "550 5.1.1 user unknown", "news-1@esp.test")
+	late := dsn("bounce-3@mx", "ann@dest.test", "delayed", "4.4.1", "connection timed out", "x@esp.test")
+	note := crlf("From: ann@dest.test\nTo: b-ann@back.test\nAuto-Submitted: auto-replied\nSubject: Out of office\n\nI am away.\n")
+	for _, tt := range []struct {
+		story     string
+		in        Mail
+		weak      bool
+		hooked    bool // a webhook tells of bounces
+		signals   []gateway.SignalKind
+		soft      bool
+		passed    bool
+		unmatched bool
+	}{
+		{story: "a bounce to its return path", in: Mail{To: []string{"B-Ann@back.test"}, Content: gone}, signals: []gateway.SignalKind{"bounced"}, passed: true},
+		{story: "a webhook tells its ESP", in: Mail{To: []string{"b-ann@back.test"}, Content: gone}, hooked: true, signals: []gateway.SignalKind{"bounced"}},
+		{story: "to the address for all, and it knows the mail", in: Mail{To: []string{"bounces@back.test"}, Content: byID}, signals: []gateway.SignalKind{"bounced"}, passed: true},
+		{story: "to the address for all, about any address", in: Mail{To: []string{"bounces@back.test"}, Content: gone}, unmatched: true},
+		{story: "the same, of somebody whom we have written to: it may be forged", in: Mail{To: []string{"bounces@back.test"}, Content: gone}, weak: true, signals: []gateway.SignalKind{"bounced"}, soft: true},
+		{story: "the same, brought by an admin", in: Mail{Content: gone, Trusted: true}, weak: true, signals: []gateway.SignalKind{"bounced"}},
+		{story: "brought by an admin, whose ESP has it already", in: Mail{Content: byID, Trusted: true}, signals: []gateway.SignalKind{"bounced"}},
+		{story: "a delay, which no webhook tells", in: Mail{To: []string{"b-ann@back.test"}, Content: late}, hooked: true, passed: true},
+		{story: "an answer of a machine", in: Mail{To: []string{"b-ann@back.test"}, Content: note}, hooked: true, passed: true},
+		{story: "an answer to the address for all", in: Mail{To: []string{"abuse@back.test"}, Content: note}},
+	} {
+		d, o := newDesk(t)
+		o.weak = tt.weak
+		d.Told = func(tenant string, kind gateway.EventKind) bool {
+			return tt.hooked && tenant == "acme" && kind == gateway.EventBounced
+		}
+		r, err := d.Take(t.Context(), &tt.in)
+		if err != nil {
+			t.Errorf("%s: %v", tt.story, err)
+			continue
+		}
+		var kinds []gateway.SignalKind
+		for _, s := range o.heard {
+			kinds = append(kinds, s.Kind)
+			if s.Soft != tt.soft || s.ID == "" || s.Source != "mail" || s.Tenant != "acme" || s.Bounce.Group != bounce.NoSuchUser {
+				t.Errorf("%s: told as %+v, %+v", tt.story, s, s.Bounce)
+			}
+		}
+		if !slices.Equal(kinds, tt.signals) || r.PassedOn != tt.passed || len(o.passed) > 0 != tt.passed || r.Unmatched != tt.unmatched {
+			t.Errorf("%s: signals %v, result %+v", tt.story, kinds, r)
+		}
+		kept, err := d.Shelf.List()
+		if err != nil || len(kept) > 0 != tt.unmatched {
+			t.Errorf("%s: kept %v, %v", tt.story, kept, err)
+		}
+		if tt.unmatched {
+			if mail, err := d.Shelf.Mail(r.Kept); err != nil || string(mail) != string(tt.in.Content) {
+				t.Errorf("%s: the kept mail: %v", tt.story, err)
+			}
+		}
+	}
+}
+
+// A mail that comes twice has the same ids, also when a relay added fields to it.
+func TestTwice(t *testing.T) {
+	d, o := newDesk(t)
+	mail := dsn("bounce-1@mx", "ann@dest.test", "failed", "5.1.1", "550 user unknown", "x@esp.test")
+	for _, content := range [][]byte{mail, append([]byte("Received: from a by b\r\n"), mail...)} {
+		if _, err := d.Take(t.Context(), &Mail{To: []string{"b-ann@back.test"}, Content: content}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(o.heard) != 2 || o.heard[0].ID != o.heard[1].ID {
+		t.Errorf("told %+v", o.heard)
+	}
+}
+
+// What cannot be stored is brought again: nothing is passed on meanwhile.
+func TestStoreAway(t *testing.T) {
+	d, o := newDesk(t)
+	o.fail = errors.New("the disk is full")
+	mail := dsn("bounce-1@mx", "ann@dest.test", "failed", "5.1.1", "550 user unknown", "x@esp.test")
+	if _, err := d.Take(t.Context(), &Mail{To: []string{"b-ann@back.test"}, Content: mail}); !errors.Is(err, o.fail) {
+		t.Errorf("Take: %v", err)
+	}
+	if len(o.passed) > 0 {
+		t.Error("it was passed on")
+	}
+}
+
+func TestRecipient(t *testing.T) {
+	d, _ := newDesk(t)
+	for address, code := range map[string]int{
+		"b-ann@back.test": 0, "B-ANN@BACK.TEST": 0, "postmaster": 0, "Postmaster@back.test": 0, "fbl@back.test": 0, "abuse@back.test": 0,
+		"b-bob@back.test": 550, "ann@back.test": 550, "b-ann@elsewhere.test": 550, "ann": 550, "": 550, "@back.test": 550,
+	} {
+		err := d.Recipient(t.Context(), address)
+		var r *gateway.Reply
+		if (err == nil) != (code == 0) || err != nil && (!errors.As(err, &r) || r.Code != code) {
+			t.Errorf("%s: %v, want %d", address, err, code)
+		}
+	}
+	d.Domain = func() string { return "" }
+	if err := d.Recipient(t.Context(), "fbl@"); err == nil {
+		t.Error("without a domain an address of none is taken")
+	}
+}
+
+func TestShelf(t *testing.T) {
+	const maxKept = 20
+	s := &Shelf{Dir: t.TempDir() + "/a", Most: maxKept}
+	if all, err := s.List(); err != nil || len(all) != 0 {
+		t.Errorf("before anything: %v, %v", all, err)
+	}
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	var ids []string
+	for i := range maxKept + 3 {
+		id, err := s.Keep(at.Add(time.Duration(i)*time.Second), fmt.Append(nil, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	again, err := s.Keep(at.Add(time.Hour*24), fmt.Append(nil, maxKept))
+	if err != nil || again != ids[maxKept] {
+		t.Errorf("the same mail again is kept as %s, %v", again, err)
+	}
+	all, err := s.List()
+	if err != nil || len(all) != maxKept || all[0].ID != ids[len(ids)-1] || all[maxKept-1].ID != ids[3] {
+		t.Errorf("%d are kept, %v", len(all), err)
+	}
+	if err := s.Remove(ids[5]); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{ids[5], ids[0], "../a", "", "20261122T100000Z-0000000000000000"} {
+		if _, err := s.Mail(id); !errors.Is(err, gateway.ErrNotFound) {
+			t.Errorf("Mail(%q): %v", id, err)
+		}
+		if err := s.Remove(id); !errors.Is(err, gateway.ErrNotFound) {
+			t.Errorf("Remove(%q): %v", id, err)
+		}
+	}
+}
