@@ -167,6 +167,7 @@ func TestReportsSuppress(t *testing.T) {
 		want   suppression.Reason
 	}{
 		{"there is nobody", bounce.Report{Group: bounce.NoSuchUser, Hard: true}, 1, suppression.HardBounce},
+		{"nobody for now", bounce.Report{Group: bounce.NoSuchUser, Hard: true, Status: "4.1.1"}, 1, ""},
 		{"permanently blocked, as we are", bounce.Report{Group: bounce.BlockedSender, Hard: true}, 5, ""},
 		{"a full mailbox", bounce.Report{Group: bounce.MailboxFull}, softMany - 1, ""},
 		{"a full mailbox again and again", bounce.Report{Group: bounce.MailboxFull}, softMany, suppression.SoftBounce},

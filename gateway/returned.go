@@ -169,7 +169,9 @@ func (m *Match) SignalOf(r *bounce.Report) (s Signal, ok bool) {
 	case r.Group == bounce.NotABounce || r.Action != "" && r.Action != "failed":
 		return s, false
 	}
-	s.Kind, s.Soft = SignalBounced, !r.Hard
+	// A system that says for days "not now" of a user whom it does not know may still
+	// not know all of its users: only what is said for good closes for good.
+	s.Kind, s.Soft = SignalBounced, !r.Hard || strings.HasPrefix(r.Status, "4.")
 	return s, true
 }
 

@@ -1,9 +1,6 @@
 package bounce
 
-import (
-	"io"
-	"time"
-)
+import "time"
 
 // Mail is a mail that came back to a return path, or to an address for complaints.
 type Mail struct {
@@ -77,17 +74,3 @@ func (g Group) Counts() bool {
 
 // Reason is the finer word below a group, as userunknown or mailboxfull.
 type Reason string
-
-// MaxMail is how much of a mail is read, in bytes.
-const MaxMail = 10 << 20
-
-// Read reads a mail that came back. The error is that of r: whatever the mail is, it
-// is read as far as it can be.
-func Read(r io.Reader) (*Mail, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxMail))
-	if err != nil {
-		return nil, err
-	}
-	_ = b
-	return &Mail{}, nil
-}
