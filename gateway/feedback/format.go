@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"tidepost/gateway"
@@ -21,7 +23,12 @@ type Format struct {
 	Read func(body []byte) (*Payload, error)
 
 	// CheckSecret reads one secret as the configuration has it into what Request has.
+	// Its error begins with a verb, for the key's name to stand before it.
 	CheckSecret func(text string) ([]byte, error)
+
+	Secret    string // what a secret is and where to get one, for people
+	PublicKey bool   // the secret is a public key: it may be known
+	Challenge string // WWW-Authenticate of a 401 (RFC 9110 §11.6.1); "": none
 }
 
 // Request is a report that came in.
@@ -52,7 +59,41 @@ type Event struct {
 
 // formats are all formats by their name in the configuration.
 var formats = map[string]Format{
-	"standard": {Verify: standardVerify, Read: standardRead, CheckSecret: ParseSecret},
+	"standard": {Verify: standardVerify, Read: standardRead, CheckSecret: ParseSecret,
+		Secret: "`echo whsec_$(openssl rand -base64 32)` makes one"},
+	"sendgrid": {Verify: sendgridVerify, Read: sendgridRead, CheckSecret: parsePublicKey, PublicKey: true,
+		Secret: "copy it from Mail Settings, Event Webhooks, Security features"},
+	"mailgun": {Verify: mailgunVerify, Read: mailgunRead, CheckSecret: parseText,
+		Secret: "copy the HTTP webhook signing key from Mailgun's API security page"},
+	"ses": {Verify: snsVerify, Read: sesRead, CheckSecret: parseTopic,
+		Secret: "copy it from the topic's page in the SNS console"},
+	"postmark":  {Verify: basicVerify, Read: postmarkRead, CheckSecret: parseBasic, Secret: basicSecret, Challenge: basicChallenge},
+	"sparkpost": {Verify: sparkpostVerify, Read: sparkpostRead, CheckSecret: parseBasic, Secret: basicSecret, Challenge: basicChallenge},
+	"mautic": {Verify: mauticVerify, Read: mauticRead, CheckSecret: parseText,
+		Secret: "copy the secret of the webhook in Mautic"},
+	"listmonk": {Verify: basicVerify, Read: listmonkRead, CheckSecret: parseBasic, Secret: basicSecret, Challenge: basicChallenge},
+}
+
+// Formats are the names of all formats, sorted.
+func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
+
+// ReadEvent reads one event as a provider has it in its logs, outside of any report:
+// an element of SendGrid's list, Mailgun's event-data, or the message that SES gives to
+// SNS. One event can be several signals; ignored counts those that say nothing to us.
+// The error is a *PayloadError.
+func ReadEvent(format string, one []byte) (events []Event, ignored int, err error) {
+	read, ok := map[string]func(*Payload, []byte) error{"sendgrid": sendgridEvent, "mailgun": mailgunEvent, "ses": sesMessage}[format]
+	if !ok {
+		return nil, 0, &PayloadError{Problem: fmt.Sprintf("is of format %q, which has no single events", format), Remedy: "use sendgrid, mailgun or ses"}
+	}
+	if err := checkReport(one); err != nil {
+		return nil, 0, err
+	}
+	p := &Payload{}
+	if err := read(p, one); err != nil {
+		return nil, 0, err
+	}
+	return p.Events, p.Ignored, nil
 }
 
 func standardVerify(_ context.Context, r *Request) (string, error) {
@@ -83,15 +124,22 @@ func Lookup(name string) (Format, bool) {
 // Bounds of a report.
 const (
 	MaxBody    = 1 << 20 // bytes
-	MaxSignals = 1000
+	MaxSignals = 1000    // in one of ours
+	MaxEvents  = 10_000  // in a list of a provider's; MaxBody is the tighter bound
 	maxDepth   = 32
 )
 
 // ErrSignature says that a report is not signed by whom we expect.
 var ErrSignature = errors.New("the signature is missing or not right")
 
+// refusal is an ErrSignature that says why.
+type refusal string
+
+func (r refusal) Error() string        { return string(r) }
+func (r refusal) Is(target error) bool { return target == ErrSignature }
+
 // ErrStale says that a report was signed too long ago, or in the future.
-var ErrStale = fmt.Errorf("the timestamp is more than %v away", Tolerance)
+var ErrStale = errors.New("the timestamp is too far from now")
 
 // PayloadError says what is wrong with a report that was verified.
 type PayloadError struct {

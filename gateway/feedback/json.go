@@ -6,9 +6,21 @@ import (
 	"tidepost/gateway/strict"
 )
 
-// check bounds a report before it is decoded.
-func check(doc []byte) error {
-	err := strict.Check(doc, strict.Limits{Depth: maxDepth, List: MaxSignals})
+// check bounds a report of ours before it is decoded.
+func check(doc []byte) error { return bound(doc, MaxSignals) }
+
+// checkReport bounds one of a provider's.
+func checkReport(doc []byte) error {
+	err := bound(doc, MaxEvents)
+	var p *PayloadError
+	if errors.As(err, &p) && p.Remedy == seeSchema {
+		p.Remedy = seeHooks
+	}
+	return err
+}
+
+func bound(doc []byte, list int) error {
+	err := strict.Check(doc, strict.Limits{Depth: maxDepth, List: list})
 	var fault *strict.Fault
 	switch {
 	case err == nil:

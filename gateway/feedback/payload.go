@@ -97,6 +97,12 @@ func document(at string, doc []byte) (d gateway.SignalDoc, err error) {
 	return d, nil
 }
 
+// Where it is written what a report may say.
+const (
+	seeSchema = "see schema/signal.json"
+	seeHooks  = "see `tidepost help hooks`"
+)
+
 func unreadable(at string, err error) error {
-	return &PayloadError{At: at, Problem: "cannot be read: " + strings.TrimPrefix(err.Error(), "json: "), Remedy: "see schema/signal.json"}
+	return &PayloadError{At: at, Problem: "cannot be read: " + strings.TrimPrefix(err.Error(), "json: "), Remedy: seeSchema}
 }

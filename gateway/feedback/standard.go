@@ -2,42 +2,25 @@ package feedback
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"tidepost/gateway/signature"
 )
 
 // Tolerance is how far the time of a report may be from ours.
 const Tolerance = 5 * time.Minute
 
-// Sizes of a secret and of an id, in bytes. An id longer than that would leave no
-// room for the place of a signal behind it.
-const (
-	minSecret = 24
-	maxSecret = 64
-	maxID     = 128
-)
+// maxID is the length of an id, in bytes. A longer one would leave no room for the
+// place of a signal behind it.
+const maxID = 128
 
-// secretPrefix is how a secret is known again when it lies about.
-const secretPrefix = "whsec_"
-
-// ParseSecret reads a secret as Standard Webhooks writes it: whsec_ and 24 to 64
-// bytes in base64. Without the prefix it is read too.
-func ParseSecret(text string) ([]byte, error) {
-	secret, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimSpace(text), secretPrefix))
-	if err != nil {
-		return nil, errors.New("is not whsec_ and base64")
-	}
-	if len(secret) < minSecret || len(secret) > maxSecret {
-		return nil, fmt.Errorf("has %d bytes, want %d to %d", len(secret), minSecret, maxSecret)
-	}
-	return secret, nil
-}
+// ParseSecret reads a secret as Standard Webhooks writes it.
+func ParseSecret(text string) ([]byte, error) { return signature.ParseSecret(text) }
 
 // Verify checks a report of Standard Webhooks 1.0: one of the signatures in
 // webhook-signature is of version v1 and made with one of the secrets, and
@@ -51,12 +34,22 @@ func Verify(h http.Header, body []byte, secrets [][]byte, now time.Time) (id str
 	if !signed(h.Values("Webhook-Signature"), id, stamp, body, secrets) {
 		return "", ErrSignature
 	}
-	at, err := strconv.ParseInt(stamp, 10, 64)
-	if d := now.Unix() - at; err != nil || d > int64(Tolerance/time.Second) || -d > int64(Tolerance/time.Second) {
-		return "", ErrStale
+	if err := fresh(stamp, now); err != nil {
+		return "", err
 	}
 	return id, nil
 }
+
+// fresh checks a time in seconds since 1970.
+func fresh(stamp string, now time.Time) error {
+	at, err := strconv.ParseInt(stamp, 10, 64)
+	if d := now.Unix() - at; err != nil || d > int64(Tolerance/time.Second) || -d > int64(Tolerance/time.Second) {
+		return ErrStale
+	}
+	return nil
+}
+
+func digits(s string) bool { return s != "" && len(s) <= 15 && strings.Trim(s, "0123456789") == "" }
 
 // identity reads what the signature covers beside the body. The specification
 // warns that a full stop in either part would let one signature stand for two
@@ -74,7 +67,7 @@ func identity(h http.Header) (id, stamp string, ok bool) {
 	if id == "" || len(id) > maxID || strings.ContainsFunc(id, func(r rune) bool { return !plain(r) }) {
 		return "", "", false
 	}
-	return id, stamp, stamp != "" && len(stamp) <= 15 && strings.Trim(stamp, "0123456789") == ""
+	return id, stamp, digits(stamp)
 }
 
 // signed reports whether any v1 signature is of any secret. All are compared,
@@ -86,10 +79,7 @@ func signed(headers []string, id, stamp string, body []byte, secrets [][]byte) b
 		if len(secret) == 0 {
 			continue
 		}
-		mac := hmac.New(sha256.New, secret)
-		mac.Write([]byte(id + "." + stamp + "."))
-		mac.Write(body)
-		sums = append(sums, mac.Sum(nil))
+		sums = append(sums, signature.Sum(secret, id, stamp, body))
 	}
 	found := false
 	for _, h := range headers {

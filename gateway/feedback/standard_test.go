@@ -120,7 +120,7 @@ func TestParseSecret(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	for name, want := range map[string]bool{"": true, "standard": true, "sendmail": false} {
-		if f, ok := Lookup(name); ok != want || ok && (f.Verify == nil || f.Signals == nil) {
+		if f, ok := Lookup(name); ok != want || ok && (f.Verify == nil || f.Read == nil) {
 			t.Errorf("%q: %v", name, ok)
 		}
 	}

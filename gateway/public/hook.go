@@ -19,7 +19,7 @@ import (
 // Hook is a provider that may report, or an ESP's own tracking.
 type Hook struct {
 	Format  string   // of feedback.Lookup; "": standard
-	Secrets [][]byte // feedback.ParseSecret; several while one is changed for another
+	Secrets [][]byte // as the format's CheckSecret made them; several while one is changed for another
 	Tenant  string   // whose readers it may speak of
 }
 
@@ -28,7 +28,7 @@ type Hook struct {
 const maxBodies = 64 << 20
 
 // hook answers POST /hooks/{source}. A report is verified before it is parsed, all of
-// it is checked before any of it is taken in, and it is answered 2xx when all of it is
+// it is checked before any of it is taken in, and it is answered 200 when all of it is
 // durable; sent again after a failure, or recorded and played again, it is known by
 // its id.
 func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
@@ -49,38 +49,78 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.bodies.Add(-reserved(r))
-	id, err := format.Verify(r.Context(), &feedback.Request{Header: r.Header, Body: body, Secrets: hook.Secrets, Now: s.now()})
+	report := &feedback.Request{Header: r.Header, Body: body, Secrets: hook.Secrets, Now: s.now(), Fetch: s.fetch}
+	id, err := format.Verify(r.Context(), report)
 	if err != nil {
 		s.bad.take(s.now(), from)
-		s.Metrics.Unsigned.Add(1)
-		s.log().Warn("a report was refused", "hook", quoted(source), "error", err)
-		plain(w, http.StatusUnauthorized, sentence(err))
+		s.unverified(w, source, &format, err)
 		return
 	}
-	if s.reports.known(source, id) {
+	taken, busy := s.reports.claim(source, id)
+	switch {
+	case taken:
 		s.Metrics.Repeated.Add(1)
-		w.WriteHeader(http.StatusNoContent)
-		return
+		w.WriteHeader(http.StatusOK)
+	case busy:
+		again(w, 4*time.Second)
+		plain(w, http.StatusServiceUnavailable, "The same report is being taken in.\n")
+	default:
+		ok := false
+		defer func() { s.reports.settle(source, id, ok) }()
+		ok = s.accept(w, r, &hook, format, source, id, body)
 	}
-	signals, err := signalsOf(&hook, format, source, id, body)
+}
+
+// accept takes in a report that was verified, and answers it.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, h *Hook, f feedback.Format, source, id string, body []byte) (ok bool) {
+	n, err := newsOf(h, f, source, id, body)
 	if err != nil {
 		s.Metrics.Malformed.Add(1)
 		s.log().Warn("a report cannot be used", "hook", quoted(source), "id", id, "error", quoted(err.Error()))
 		plain(w, statusOf(err), sentence(err))
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), hookTimeout)
 	defer cancel()
-	if err := s.learnAll(ctx, signals); err != nil {
+	if err := s.takeIn(ctx, source, n); err != nil {
 		s.log().Error("a report could not be stored", "hook", quoted(source), "id", id, "error", err)
 		again(w, 29*time.Second)
 		plain(w, http.StatusServiceUnavailable, "It could not be stored. Please send it again.\n")
+		return false
+	}
+	s.Metrics.Reports.Add(1)
+	s.Metrics.Signals.Add(int64(len(n.signals)))
+	s.Metrics.Ignored.Add(int64(n.ignored))
+	w.WriteHeader(http.StatusOK) // Mailgun, Postmark and SparkPost send again after any other
+	return true
+}
+
+// unverified answers a report of which it is not known whose it is.
+func (s *Server) unverified(w http.ResponseWriter, source string, f *feedback.Format, err error) {
+	s.Metrics.Unsigned.Add(1)
+	if !errors.Is(err, feedback.ErrSignature) && !errors.Is(err, feedback.ErrStale) {
+		s.log().Error("a report could not be checked", "hook", quoted(source), "error", quoted(err.Error()))
+		again(w, 29*time.Second)
+		plain(w, http.StatusServiceUnavailable, "It could not be checked. Please send it again.\n")
 		return
 	}
-	s.reports.add(source, id)
-	s.Metrics.Reports.Add(1)
-	s.Metrics.Signals.Add(int64(len(signals)))
-	w.WriteHeader(http.StatusNoContent)
+	s.log().Warn("a report was refused", "hook", quoted(source), "error", err)
+	if f.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.Challenge)
+	}
+	plain(w, http.StatusUnauthorized, sentence(err))
+}
+
+// takeIn returns when all that a report says is durable, and its sender has the answer
+// that it asks for.
+func (s *Server) takeIn(ctx context.Context, source string, n *news) error {
+	if n.confirm != "" {
+		if _, err := s.fetchNow(ctx, n.confirm); err != nil {
+			return fmt.Errorf("the subscription could not be confirmed: %w", err)
+		}
+		s.log().Info("a subscription was confirmed", "hook", quoted(source))
+	}
+	return s.learnAll(ctx, n)
 }
 
 func (s *Server) format(source string) (h Hook, f feedback.Format, ok bool) {
@@ -129,13 +169,21 @@ func (s *Server) readReport(w http.ResponseWriter, r *http.Request) (body []byte
 	return nil, http.StatusBadRequest
 }
 
-// signalsOf reads and checks a report that was verified.
-func signalsOf(h *Hook, f feedback.Format, source, id string, body []byte) ([]gateway.Signal, error) {
+// news is what a report says, checked.
+type news struct {
+	signals []gateway.Signal
+	clues   []gateway.Clue // of each signal
+	confirm string         // feedback.Payload
+	ignored int
+}
+
+// newsOf reads and checks a report that was verified.
+func newsOf(h *Hook, f feedback.Format, source, id string, body []byte) (*news, error) {
 	p, err := f.Read(body)
 	if err != nil {
 		return nil, err
 	}
-	signals := make([]gateway.Signal, len(p.Events))
+	n := &news{signals: make([]gateway.Signal, len(p.Events)), clues: make([]gateway.Clue, len(p.Events)), confirm: p.Confirm, ignored: p.Ignored}
 	for i := range p.Events {
 		d, at := &p.Events[i].SignalDoc, ""
 		if len(p.Events) > 1 {
@@ -151,11 +199,12 @@ func signalsOf(h *Hook, f feedback.Format, source, id string, body []byte) ([]ga
 				d.ID += "/" + strconv.Itoa(i)
 			}
 		}
-		if signals[i], err = d.Signal(); err != nil {
+		if n.signals[i], err = d.Signal(); err != nil {
 			return nil, &feedback.PayloadError{At: at, Problem: err.Error()}
 		}
+		n.clues[i] = p.Events[i].Clue
 	}
-	return signals, nil
+	return n, nil
 }
 
 func statusOf(err error) int {
@@ -182,8 +231,8 @@ const learners = 32
 
 // learnAll returns when all signals are durable, or one is not. Those of one mailbox
 // are told in the order of the report.
-func (s *Server) learnAll(ctx context.Context, signals []gateway.Signal) error {
-	of := map[string][]int{}
+func (s *Server) learnAll(ctx context.Context, n *news) error {
+	of, signals := map[string][]int{}, n.signals
 	for i := range signals {
 		k := signals[i].Mailbox.String()
 		of[k] = append(of[k], i)
@@ -200,7 +249,11 @@ func (s *Server) learnAll(ctx context.Context, signals []gateway.Signal) error {
 				if ctx.Err() != nil {
 					return
 				}
-				if _, err := s.Gateway.Learn(ctx, signals[i]); err != nil {
+				err := s.match(ctx, n.clues[i], &signals[i])
+				if err == nil {
+					_, err = s.Gateway.Learn(ctx, signals[i])
+				}
+				if err != nil {
 					cancel(err)
 					return
 				}
@@ -211,17 +264,31 @@ func (s *Server) learnAll(ctx context.Context, signals []gateway.Signal) error {
 	return context.Cause(ctx)
 }
 
-// remembered is how many reports are known again without asking the gateway, which
+// remembered is how many reports are known again without asking the gateway: those of
+// five minutes at 300 a second, in which nothing else tells a repeated token. It
 // knows each of their signals for 72 h.
-const remembered = 10_000
+const remembered = 100_000
 
-// reports are the ids of those that were taken in.
-type reports struct{ of *lru.Cache[string, struct{}] }
+// reports are the ids of those that were taken in, or are being: false.
+type reports struct{ of *lru.Cache[string, bool] }
 
 func newReports() *reports {
-	of, _ := lru.New[string, struct{}](remembered) // fails only for a size below 1
+	of, _ := lru.New[string, bool](remembered) // fails only for a size below 1
 	return &reports{of}
 }
 
-func (r *reports) known(source, id string) bool { return r.of.Contains(source + " " + id) }
-func (r *reports) add(source, id string)        { r.of.Add(source+" "+id, struct{}{}) }
+// claim begins with a report, unless it is known or somebody else is at it: a signature
+// that does not cover the body must not be good for two at a time.
+func (r *reports) claim(source, id string) (taken, busy bool) {
+	done, known, _ := r.of.PeekOrAdd(source+" "+id, false)
+	return known && done, known && !done
+}
+
+// settle ends what claim began; a report that failed may come again.
+func (r *reports) settle(source, id string, ok bool) {
+	if ok {
+		r.of.Add(source+" "+id, true)
+		return
+	}
+	r.of.Remove(source + " " + id)
+}

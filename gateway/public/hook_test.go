@@ -52,12 +52,12 @@ func TestHook(t *testing.T) {
 		unsigned    bool
 		want, told  int
 	}{
-		{story: "a click", body: clicked, want: 204, told: 1},
-		{story: "as Standard Webhooks recommends", body: `{"type":"signal.unsubscribed","timestamp":"2026-11-22T11:00:00Z","data":{"mailbox":"ann@example.com"}}`, want: 204, told: 1},
-		{story: "a thousand", body: many(1000), want: 204, told: 1000},
-		{story: "signed with the old secret and the new", body: clicked, with: [][]byte{other, secret}, want: 204, told: 1},
-		{story: "our tenant, by name", body: `{"kind":"opened","mailbox":"a@b.example","tenant":"acme"}`, want: 204, told: 1},
-		{story: "299 s old", body: clicked, late: 299 * time.Second, want: 204, told: 1},
+		{story: "a click", body: clicked, want: 200, told: 1},
+		{story: "as Standard Webhooks recommends", body: `{"type":"signal.unsubscribed","timestamp":"2026-11-22T11:00:00Z","data":{"mailbox":"ann@example.com"}}`, want: 200, told: 1},
+		{story: "a thousand", body: many(1000), want: 200, told: 1000},
+		{story: "signed with the old secret and the new", body: clicked, with: [][]byte{other, secret}, want: 200, told: 1},
+		{story: "our tenant, by name", body: `{"kind":"opened","mailbox":"a@b.example","tenant":"acme"}`, want: 200, told: 1},
+		{story: "299 s old", body: clicked, late: 299 * time.Second, want: 200, told: 1},
 		{story: "301 s old", body: clicked, late: 301 * time.Second, want: 401},
 		{story: "301 s ahead", body: clicked, late: -301 * time.Second, want: 401},
 		{story: "signed by somebody else", body: clicked, with: [][]byte{other}, want: 401},
@@ -134,7 +134,7 @@ func TestHookRepeated(t *testing.T) {
 	}
 	w.told.breakWith(nil)
 	for i, want := range []int{1, 0, 0} {
-		if a := w.send("POST", "/hooks/esp", clicked, head...); a.StatusCode != 204 {
+		if a := w.send("POST", "/hooks/esp", clicked, head...); a.StatusCode != 200 {
 			t.Errorf("time %d: %s", i, a.Status)
 		}
 		if told := w.told.signals(); len(told) != want {
@@ -183,7 +183,7 @@ func TestHookGuessing(t *testing.T) {
 		t.Errorf("%s", last.Status)
 	}
 	w.pass(2 * time.Second)
-	if a := w.send("POST", "/hooks/esp", clicked, sign("m", w.time(), clicked, secret)...); a.StatusCode != 204 {
+	if a := w.send("POST", "/hooks/esp", clicked, sign("m", w.time(), clicked, secret)...); a.StatusCode != 200 {
 		t.Errorf("after a while: %s", a.Status)
 	}
 }
@@ -231,7 +231,7 @@ func FuzzHook(f *testing.F) {
 		a := httptest.NewRecorder()
 		handler.ServeHTTP(a, r)
 		told := w.told.signals()
-		if len(told) > 0 && a.Code != 204 || a.Code >= 500 {
+		if len(told) > 0 && a.Code != 200 || a.Code >= 500 {
 			t.Errorf("%d, %d told", a.Code, len(told))
 		}
 		for _, s := range told {

@@ -15,6 +15,8 @@ type Metrics struct {
 	Unstored      atomic.Int64 // choices that were answered 503
 	Reports       atomic.Int64 // of providers
 	Signals       atomic.Int64 // in them
+	Ignored       atomic.Int64 // events in them that say nothing to us
+	Unmatched     atomic.Int64 // signals of which no mail of ours was found
 	Repeated      atomic.Int64 // reports that were known
 	Unsigned      atomic.Int64 // reports that were not signed, or too long ago
 	Malformed     atomic.Int64 // reports that were signed and of no use
@@ -36,7 +38,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		count *atomic.Int64
 	}{
 		{"open", &m.Opens}, {"click", &m.Clicks}, {"untaught", &m.Untaught}, {"unsubscribe", &m.Unsubscribes}, {"choice", &m.Choices},
-		{"unstored", &m.Unstored}, {"report", &m.Reports}, {"signal", &m.Signals}, {"repeated_report", &m.Repeated},
+		{"unstored", &m.Unstored}, {"report", &m.Reports}, {"signal", &m.Signals}, {"ignored_event", &m.Ignored}, {"unmatched_signal", &m.Unmatched}, {"repeated_report", &m.Repeated},
 		{"unsigned_report", &m.Unsigned}, {"malformed_report", &m.Malformed}, {"forged", &m.Forged}, {"expired", &m.Expired},
 		{"limited", &m.Limited}, {"refused_connection", &m.Refused},
 	} {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"tidepost/gateway"
 	"tidepost/gateway/token"
 )
@@ -21,6 +23,8 @@ type Learner interface {
 	Learn(ctx context.Context, s gateway.Signal) (news bool, err error)
 	// SourceOf says whose mail, and of which list, a number in a token stands for.
 	SourceOf(n uint32) (tenant, list string, ok bool)
+	// Match finds the mail that a report is about; gateway.ErrNoMatch where it cannot.
+	Match(ctx context.Context, c *gateway.Clue) (gateway.Match, error)
 }
 
 // Server answers the public address. Fields are set before Handler or Serve is
@@ -35,6 +39,10 @@ type Server struct {
 	Sender   func(tenant, list string) string // the name that readers know a tenant by; nil: its own
 	Tenants  func(name string) bool           // whether the configuration knows a tenant; nil: all. Of others opens and clicks teach nothing; their readers' choices are kept
 
+	// Fetch gets a document over https for hooks whose signatures need one, and
+	// confirms their subscriptions: webhook.Client.Fetch. nil: such hooks do not work.
+	Fetch func(ctx context.Context, url string) ([]byte, error)
+
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 
@@ -47,6 +55,7 @@ type Server struct {
 	acts    *limiter // of what changes something
 	bad     *limiter // of reports that were not signed
 	reports *reports
+	fetches *lru.Cache[string, fetched]
 	bodies  atomic.Int64 // bytes reserved for reports that are being read
 	warned  sync.Once    // about X-Forwarded-For
 }
@@ -103,7 +112,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) start() {
 	s.once.Do(func() {
 		s.seen, s.acts, s.bad = newLimiter(seenRate, seenBurst), newLimiter(actRate, actBurst), newLimiter(badRate, badBurst)
-		s.reports = newReports()
+		s.reports, s.fetches = newReports(), newFetches()
 	})
 }
 

@@ -24,6 +24,7 @@ type learner struct {
 	told    []gateway.Signal
 	fail    error
 	sources map[uint32][2]string
+	mails   map[string]gateway.Match // by queue id and Message-ID
 }
 
 func (l *learner) Learn(ctx context.Context, s gateway.Signal) (bool, error) {
@@ -39,6 +40,15 @@ func (l *learner) Learn(ctx context.Context, s gateway.Signal) (bool, error) {
 func (l *learner) SourceOf(n uint32) (tenant, list string, ok bool) {
 	s, ok := l.sources[n]
 	return s[0], s[1], ok
+}
+
+func (l *learner) Match(_ context.Context, c *gateway.Clue) (gateway.Match, error) {
+	for _, id := range append(c.QueueIDs, c.MessageIDs...) {
+		if m, ok := l.mails[id]; ok && c.Tenant == "acme" {
+			return m, nil
+		}
+	}
+	return gateway.Match{}, gateway.ErrNoMatch
 }
 
 func (l *learner) signals() []gateway.Signal {
