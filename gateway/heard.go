@@ -32,6 +32,7 @@ type heard struct {
 	last  [lanes]position
 	marks []mark // oldest first
 	did   activity
+	past  pastMark
 }
 
 // position is the last place applied of a lane.
@@ -47,7 +48,8 @@ type mark struct {
 }
 
 const (
-	heardVersion = 1
+	heardVersion     = 1
+	heardVersionPast = 2 // with pastMark
 
 	// A repetition is recognised for at least repeats, up to burstMarks signals of
 	// one mailbox, and among its keptMarks last ones however late it comes.
@@ -72,6 +74,7 @@ func (h *heard) coarsen() {
 	for i := range h.marks {
 		h.marks[i].hour = (h.marks[i].hour + 23) / 24 * 24
 	}
+	h.past.coarsen()
 }
 
 func (h *heard) has(hash uint32) bool {
@@ -91,12 +94,19 @@ func (h *heard) note(p Place, hash uint32, now time.Time) {
 }
 
 func (h *heard) append(b []byte) []byte {
-	b = append(b, heardVersion)
+	version := byte(heardVersion)
+	if h.past.until != 0 {
+		version = heardVersionPast
+	}
+	b = append(b, version)
 	for _, p := range h.last {
 		b = binary.AppendUvarint(b, uint64(p.epoch))
 		b = binary.AppendUvarint(b, p.seq)
 	}
 	b = h.did.append(b)
+	if version == heardVersionPast {
+		b = h.past.append(b)
+	}
 	for _, m := range h.marks {
 		b = binary.BigEndian.AppendUint32(b, m.hash)
 		b = append(b, byte(m.hour>>16), byte(m.hour>>8), byte(m.hour))
@@ -127,7 +137,8 @@ func parseHeard(b []byte) (heard, error) {
 	if len(b) == 0 {
 		return h, nil
 	}
-	if b[0] != heardVersion {
+	version := b[0]
+	if version != heardVersion && version != heardVersionPast {
 		return h, errHeard
 	}
 	b = b[1:]
@@ -146,6 +157,11 @@ func parseHeard(b []byte) (heard, error) {
 	var err error
 	if h.did, b, err = parseActivity(b); err != nil {
 		return heard{}, err
+	}
+	if version == heardVersionPast {
+		if h.past, b, err = parsePastMark(b); err != nil {
+			return heard{}, err
+		}
 	}
 	if len(b)%7 != 0 || len(b) > 7*burstMarks {
 		return heard{}, errHeard

@@ -48,6 +48,8 @@ type reportDoc struct {
 
 	BuiltIn map[string][]string `json:"built_in,omitempty"` // by tenant: what was never learned from its audience
 
+	History []pastDoc `json:"history,omitempty"` // what was brought in from elsewhere, latest first
+
 	Days      []*reportDay `json:"days"`
 	Sentences []string     `json:"sentences"`
 	Mode      string       `json:"mode,omitempty"`
@@ -102,6 +104,7 @@ func (s *Server) makeReport(c *call, tenant string, since, now time.Time, tell f
 	}
 	f.Mode = s.info().Mode
 	f.Warning = warning(f.Mode)
+	f.History = s.pasts(tenant)
 	doc := f.finish()
 	doc.sayBuiltIn(s.builtIn(tenant))
 	return doc, nil
@@ -266,7 +269,7 @@ func (r *reportDoc) sayPressed() {
 
 // sayEvidence says what the numbers rest on.
 func (r *reportDoc) sayEvidence() {
-	if !r.Signals.Ever {
+	if !r.Signals.Ever && len(r.History) == 0 {
 		r.say("No signal has ever come: without opens, clicks and unsubscribes the model knows nothing of anybody. " +
 			"`tidepost signals import` and POST /api/v1/signals take them.")
 	}

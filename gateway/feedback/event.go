@@ -109,8 +109,9 @@ func (p *Payload) add(e Event, kind gateway.SignalKind, d details) {
 
 // bounced takes a mail that came back. The status and the reply are looked for in the
 // text where they are not told, and so is the group. What a provider calls hard is so
-// where the group is one of an address that is not there, or is not told: a full
-// mailbox has room again, and a block is none of the reader's.
+// where the group is one of an address that may not be there ("mailbox unavailable" is
+// filtered), or is not told: a full mailbox has room again, and a block is none of the
+// reader's.
 func (p *Payload) bounced(e Event, hard bool, b gateway.Bounce) {
 	b.Text = strings.Join(strings.Fields(b.Text), " ")
 	if kind, words, ok := strings.Cut(b.Text, ";"); ok && diagnosticKind.MatchString(kind) {
@@ -130,7 +131,7 @@ func (p *Payload) bounced(e Event, hard bool, b gateway.Bounce) {
 		b.Group = groupOf(b.Status, b.Text)
 	}
 	switch b.Group {
-	case bounce.NoSuchUser, bounce.NoSuchHost, bounce.Unknown, "":
+	case bounce.NoSuchUser, bounce.NoSuchHost, bounce.Filtered, bounce.Unknown, "":
 	default:
 		hard = false
 	}

@@ -124,7 +124,7 @@ func TestGroupOf(t *testing.T) {
 		{"5.1.1", "", bounce.NoSuchUser},
 		{"5.1.10", "", bounce.NoSuchHost},
 		{"5.2.2", "", bounce.MailboxFull},
-		{"4.2.1", "", bounce.Suspended},
+		{"4.2.1", "", bounce.Filtered},
 		{"5.3.4", "", bounce.ContentOrSize},
 		{"5.4.7", "", bounce.Unreachable},
 		{"5.7.26", "", bounce.PolicyGroup},
@@ -154,7 +154,7 @@ func TestHard(t *testing.T) {
 		"550 5.2.1 account disabled":                       "soft suspended",
 		"554 5.7.1 blocked using zen.spamhaus.org":         "soft blocked_sender",
 		"550 mailbox unavailable: policy restrictions":     "soft policy",
-		"550 mailbox unavailable":                          "hard no_such_user",
+		"550 mailbox unavailable":                          "hard filtered",
 		"smtp; 550-5.1.1 <spam@example.com>: no such user": "hard no_such_user",
 	} {
 		events, _, err := ReadEvent("mailgun", []byte(`{"event":"failed","severity":"permanent","recipient":"a@b.example","delivery-status":{"message":"`+text+`"}}`))
