@@ -1,16 +1,22 @@
 package gateway
 
 import (
-	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"tidepost/suppression"
 )
 
-// gone are the enhanced status codes that say that there is no such mailbox, or none
-// any more (RFC 3463 §3.2, RFC 7505 §4.2). Others refuse this mail, or us.
-var gone = []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+// Gone reports whether an enhanced status code says that there is no such mailbox, or
+// none any more (RFC 3463 §3.2, RFC 7505 §4.2). Others refuse this mail, or us.
+func Gone(status string) bool {
+	switch status {
+	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10":
+		return true
+	}
+	return false
+}
 
 // provisional is how long an address stays suppressed whose provider says of
 // everybody that they do not exist.
@@ -29,7 +35,7 @@ func (t *turn) bounced(n *Delivery, o Outcome) {
 	if strings.HasPrefix(o.Status, "5.7.") {
 		return // it is us that they refuse, not the address
 	}
-	if o.Kind != OutcomeFailed || !slices.Contains(gone, o.Status) {
+	if o.Kind != OutcomeFailed || !Gone(o.Status) {
 		t.softBounce(n.Reply)
 		return
 	}
@@ -79,13 +85,25 @@ func (t *turn) softBounce(evidence string) {
 	t.dropSuppressed(true)
 }
 
-// took notes that an address takes mail.
+// took notes that the next hop takes mail for an address.
 func (t *turn) took() {
 	t.g.domains.count(domain(t.box.Address), false, t.now)
-	if len(t.box.Heard) > 0 && t.heard().did.softs > 0 {
+	if len(t.box.Heard) > 0 && t.heard().did.softs > 0 && t.arrived() {
 		t.ears.did.softs = 0
 		t.keepHeard()
 	}
+}
+
+// arrived reports whether a mail has arrived since the last soft bounce. The one that is
+// taken now tells nothing yet: a relay takes everything, and its bounce comes after.
+func (t *turn) arrived() bool {
+	soft, sent := instant(t.heard().did.lastSoft), 0
+	for i := range t.box.Gates.Len() {
+		if at := t.box.Gates.Send(i).At; at.After(soft) && !at.After(t.now) {
+			sent++
+		}
+	}
+	return sent > 1
 }
 
 // held reports whether a temporary bounce is held against the address.
@@ -98,12 +116,21 @@ func (s *Signal) evidence() string {
 	if s.Bounce == nil || s.Bounce.Text == "" {
 		return s.Message
 	}
-	return s.Bounce.Text
+	return strings.Map(printable, s.Bounce.Text)
 }
 
+// printable keeps line ends and the like, which an entry may not have, out of it.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
+}
+
+// shorten cuts a text, but no letter of it.
 func shorten(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	return s[:most]
+	return strings.ToValidUTF8(s[:most], "")
 }

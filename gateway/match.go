@@ -28,7 +28,15 @@ type Match struct {
 	Mailbox  address.Mailbox
 	Tenant   string
 	By       MatchedBy
+
+	// Shared says that several mails, or several readers of one, go by that name, and
+	// that the address which the report names told which is meant.
+	Shared bool
 }
+
+// Sure reports whether only somebody who had that very mail could have known what it
+// was found by.
+func (m *Match) Sure() bool { return m.By != ByRecipient && !m.Shared }
 
 // MatchedBy is what a report's mail was found by.
 type MatchedBy string
@@ -57,14 +65,15 @@ type ReturnPath interface {
 
 // Match finds the mail that a report is about: by a token of ours, else by the id
 // that the next hop gave it in its 250 reply, else by our Received field or its
-// Message-ID, else by its recipient and time. The error is ErrNoMatch, or of the Store.
+// Message-ID, else by its recipient and time, or a token of mail that is forgotten. The
+// error is ErrNoMatch, or of the Store.
 func (g *Gateway) Match(ctx context.Context, c *Clue) (Match, error) {
 	box, err := address.Parse(c.Recipient)
 	m := matching{g: g, Clue: c, known: err == nil}
 	if m.known {
 		m.box = box.Mailbox()
 	}
-	for _, try := range []func(context.Context) (Match, error){m.byToken, m.byQueueID, m.byMessage, m.byMessageID, m.byRecipient} {
+	for _, try := range []func(context.Context) (Match, error){m.byToken, m.byQueueID, m.byMessage, m.byMessageID, m.byForgotten, m.byRecipient} {
 		found, err := try(ctx)
 		if !errors.Is(err, ErrNoMatch) {
 			return found, err
@@ -79,11 +88,11 @@ type matching struct {
 	*Clue
 	box   address.Mailbox // the recipient's
 	known bool            // there is one
+	gone  Match           // of a token of mail that is forgotten: delivery and tenant
 }
 
 // byToken believes what is sealed in the return path, or was in the address that the
-// report came to. Of mail that is forgotten already, the report's recipient is
-// believed with it: only who had the mail knows the token.
+// report came to.
 func (m *matching) byToken(ctx context.Context) (Match, error) {
 	id, tenant := m.Delivery, m.Tenant
 	if id.Message.IsZero() {
@@ -101,8 +110,8 @@ func (m *matching) byToken(ctx context.Context) (Match, error) {
 	}
 	found, err := m.g.delivered(ctx, id, ByToken)
 	switch {
-	case errors.Is(err, ErrNoMatch) && m.known && tenant != "":
-		return Match{Delivery: id, Mailbox: m.box, Tenant: tenant, By: ByToken}, nil
+	case errors.Is(err, ErrNoMatch):
+		m.gone = Match{Delivery: id, Tenant: tenant, By: ByRecipient}
 	case err == nil && m.Tenant != "" && found.Tenant != m.Tenant:
 		return Match{}, ErrNoMatch // another tenant's mail
 	}
@@ -156,7 +165,10 @@ func (m *matching) byName(ctx context.Context, by MatchedBy, names []string, of 
 			return Match{}, err
 		}
 		if t, ok := m.pick(found); ok {
-			return m.complete(ctx, t, by)
+			found = slices.CompactFunc(found, func(a, b Trace) bool { return a.Delivery == b.Delivery })
+			match, err := m.complete(ctx, t, by)
+			match.Shared = len(found) > 1
+			return match, err
 		}
 	}
 	return Match{}, ErrNoMatch
@@ -166,7 +178,7 @@ func (m *matching) byName(ctx context.Context, by MatchedBy, names []string, of 
 const matchDays = 30
 
 func (m *matching) since() time.Time {
-	if m.At.IsZero() {
+	if m.At.IsZero() || m.At.After(m.g.now()) { // a clock that is ahead says nothing
 		return m.g.now().AddDate(0, 0, -matchDays)
 	}
 	return m.At.AddDate(0, 0, -matchDays)
@@ -206,7 +218,7 @@ func (m *matching) complete(ctx context.Context, t Trace, by MatchedBy) (Match, 
 }
 
 // byMessage believes our own id, as our Received field has it: 80 of its bits are
-// drawn by lot, so that only who had the mail knows it.
+// drawn by lot, so that only who had the mail knows it. All of its recipients had it.
 func (m *matching) byMessage(ctx context.Context) (Match, error) {
 	b, ok := m.g.Store.(Browser)
 	if !ok || m.Message.IsZero() {
@@ -226,7 +238,30 @@ func (m *matching) byMessage(ctx context.Context) (Match, error) {
 	if to < 0 {
 		return Match{}, ErrNoMatch
 	}
-	return m.g.delivered(ctx, DeliveryID{m.Message, uint32(to)}, ByMessageID)
+	match, err := m.g.delivered(ctx, DeliveryID{m.Message, uint32(to)}, ByMessageID)
+	match.Shared = len(msg.Recipients) > 1
+	return match, err
+}
+
+// byForgotten takes a token of mail that is forgotten, where the mailbox's last sends
+// show that mail. Somebody else's old token must not speak of any address: what they
+// show are 13 bits of its id, so that it is no surer than an address and a time.
+func (m *matching) byForgotten(ctx context.Context) (Match, error) {
+	if !m.known || m.gone.Tenant == "" {
+		return Match{}, ErrNoMatch
+	}
+	box, err := m.g.Store.Mailbox(ctx, MailboxKey(m.g.audience(m.gone.Tenant), m.box))
+	if err != nil {
+		return Match{}, err
+	}
+	ref, accepted := slotRefOf(m.gone.Delivery), m.gone.Delivery.Message.Time().Truncate(time.Second)
+	for i := range box.Gates.Len() {
+		if s := box.Gates.Send(i); s.Ref == ref && !s.At.Before(accepted) {
+			m.gone.Mailbox = m.box
+			return m.gone, nil
+		}
+	}
+	return Match{}, ErrNoMatch
 }
 
 // Around which time a mail must have gone to a mailbox, for a report that names no

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"tidepost/gateway/bounce"
 	"tidepost/suppression"
@@ -93,6 +94,7 @@ func TestMatch(t *testing.T) {
 			{"the next hop's id, of another tenant's", Clue{QueueIDs: []string{"QCAT123"}, Recipient: "cat@dest.test", Tenant: "acme"}, DeliveryID{}, ""},
 			{"a hook that names nobody", Clue{QueueIDs: []string{"QANN123"}, Tenant: "acme"}, DeliveryID{}, ""},
 			{"a message id, and whose", Clue{MessageIDs: []string{"one@esp.test"}, Recipient: "BOB@dest.test"}, bob, ByMessageID},
+			{"a message id, and a clock that is ahead", Clue{MessageIDs: []string{"two@esp.test"}, At: sent.AddDate(9, 0, 0)}, other, ByMessageID},
 			{"a message id of two mails", Clue{MessageIDs: []string{"one@esp.test"}}, DeliveryID{}, ""},
 			{"a message id of one", Clue{MessageIDs: []string{"two@esp.test"}}, other, ByMessageID},
 			{"our own id", Clue{Message: ann.Message}, ann, ByMessageID},
@@ -117,18 +119,65 @@ func TestMatch(t *testing.T) {
 	})
 }
 
-// Of mail that is forgotten a token still says whose it was.
+// A name that several readers know does not say which of them brings it: what is found
+// by the address beside it is not sure.
+func TestMatchOfSharedNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := manyWorld(t, func(w *world, m *many) {
+			w.ReturnPath = openPath{}
+			m.answer = func(string) Outcome { return Outcome{Kind: OutcomeDelivered, Code: 250, Text: "queued as Q-one-1234"} }
+		})
+		ids := w.submitMany([]string{"ann@dest.test", "eve@dest.test"}, func(m *Message) { m.MessageID = "both@esp.test" })
+		alone := w.submit("cat@dest.test", func(m *Message) { m.MessageID = "alone@esp.test" })
+		time.Sleep(time.Minute)
+		path := openPath{}.Seal(ids[0], 0)
+		for _, tt := range []struct {
+			story string
+			clue  Clue
+			want  DeliveryID
+			sure  bool
+		}{
+			{"its own token", Clue{ReturnPath: path}, ids[0], true},
+			{"the id of a mail to two", Clue{Message: ids[0].Message, Recipient: "ann@dest.test"}, ids[0], false},
+			{"the Message-ID of a mail to two", Clue{MessageIDs: []string{"both@esp.test"}, Recipient: "ann@dest.test"}, ids[0], false},
+			{"a queue id that the next hop gives to all", Clue{QueueIDs: []string{"Q-one-1234"}, Recipient: "ann@dest.test"}, ids[0], false},
+			{"the id of a mail to one", Clue{Message: alone.Message}, alone, true},
+			{"the Message-ID of a mail to one", Clue{MessageIDs: []string{"alone@esp.test"}}, alone, true},
+		} {
+			m, err := w.Match(t.Context(), &tt.clue)
+			if err != nil || m.Delivery != tt.want || m.Sure() != tt.sure {
+				t.Errorf("%s: %+v, %v; want %s, sure %t", tt.story, m, err, tt.want, tt.sure)
+			}
+		}
+	})
+}
+
+// Of mail that is forgotten a token still says whose it was, but only where the
+// mailbox's last sends show it: whoever kept an old mail may not speak of others.
 func TestMatchOfForgottenMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemory()
 		w := newWorld(t, store, func(w *world) { w.ReturnPath = openPath{} })
+		time.Sleep(time.Hour)
+		w.submit("bob@dest.test", nil)
+		synctest.Wait()
+		time.Sleep(2 * time.Hour)
 		id := w.submit("ann@dest.test", nil)
 		synctest.Wait()
+		time.Sleep(20 * 24 * time.Hour)
+		w.submit("cat@dest.test", nil)
+		synctest.Wait()
+		time.Sleep(20 * 24 * time.Hour)
 		store.forgets = true
 		path := w.returnPath(t.Context(), &Message{From: "a@b.test"}, &Delivery{ID: id, Tenant: "acme"})
 		m, err := w.Match(t.Context(), &Clue{ReturnPath: path, Recipient: "ann@dest.test"})
-		if err != nil || m.Tenant != "acme" || m.Mailbox.String() != "ann@dest.test" || m.By != ByToken {
+		if err != nil || m.Tenant != "acme" || m.Mailbox.String() != "ann@dest.test" || m.Delivery != id || m.Sure() {
 			t.Errorf("%+v, %v", m, err)
+		}
+		for _, other := range []string{"bob@dest.test", "cat@dest.test", "dan@dest.test"} {
+			if m, err := w.Match(t.Context(), &Clue{ReturnPath: path, Recipient: other}); !errors.Is(err, ErrNoMatch) {
+				t.Errorf("of %s: %+v, %v", other, m, err)
+			}
 		}
 		if m, err := w.Match(t.Context(), &Clue{ReturnPath: path}); !errors.Is(err, ErrNoMatch) {
 			t.Errorf("without an address: %+v, %v", m, err)
@@ -203,6 +252,62 @@ func TestReportsSuppress(t *testing.T) {
 	}
 }
 
+// A relay takes all mail and its bounces come after: that it took one more does not say
+// that an address is well.
+func TestBouncesAfterDelivery(t *testing.T) {
+	for _, tt := range []struct {
+		story   string
+		bounces string // of each mail, in order
+		want    bool   // suppressed in the end
+	}{
+		{"each comes back", "xxx", true},
+		{"each but the last comes back", "xx.", false},
+		{"one of three arrives", "x.xx", true},
+		{"two arrive in a row", "xx..xx", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newMemory()
+			w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = true })
+			for i, c := range tt.bounces {
+				id := w.submit("ann@dest.test", nil)
+				time.Sleep(time.Hour)
+				if c == 'x' {
+					m := Match{Delivery: id, Mailbox: mustMailbox(t, "ann@dest.test"), Tenant: "acme", By: ByToken}
+					s, _ := m.SignalOf(&bounce.Report{Group: bounce.MailboxFull})
+					s.ID = fmt.Sprint(i)
+					if _, err := w.Learn(t.Context(), s); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(24 * time.Hour)
+			}
+			if entries, _ := store.Entries(t.Context(), "ann@dest.test"); len(entries) > 0 != tt.want {
+				t.Errorf("%s: %+v", tt.story, entries)
+			}
+		})
+	}
+}
+
+// What a far side says may be written anyhow; an entry holds for everybody and keeps it.
+func TestBounceText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = true })
+		for i, text := range []string{"550 no\r\nsuch user", "550 \xe9", "x\x00y", strings.Repeat("é", 400)} {
+			to := fmt.Sprintf("p%d@dest.test", i)
+			m := Match{Mailbox: mustMailbox(t, to), Tenant: "acme", By: ByToken}
+			s, _ := m.SignalOf(&bounce.Report{Group: bounce.NoSuchUser, Hard: true, Diagnostic: "a" + text})
+			if _, err := w.Learn(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			entries, _ := store.Entries(t.Context(), to)
+			if len(entries) != 1 || entries[0].Scope != (suppression.Scope{}) || entries[0].Validate() != nil || !utf8.ValidString(entries[0].Evidence) {
+				t.Errorf("%q: %+v", text, entries)
+			}
+		}
+	})
+}
+
 // A mail that came back goes on to the sender that its client used, where it expects
 // its own address.
 func TestPassOn(t *testing.T) {
@@ -240,6 +345,9 @@ func TestReaddress(t *testing.T) {
 	for in, want := range map[string]string{
 		"Delivered-To: b-x@back.test\r\nTO: a, <B-X@BACK.test>\r\n\r\nTo: b-x@back.test": "Delivered-To: verp+1@esp.test\r\nTO: a, <verp+1@esp.test>\r\n\r\nTo: b-x@back.test",
 		"To: b-x@back.test\r\nDKIM-Signature: v=1\r\n\r\n":                               "To: b-x@back.test\r\nDKIM-Signature: v=1\r\n\r\n",
+		"To: \xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9 <B-X@back.test>\r\n\r\n":                   "To: \xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9 <verp+1@esp.test>\r\n\r\n",
+		"To: \"b-x@back.test\" <b-x@back.test>\r\n\r\n":                                  "To: \"verp+1@esp.test\" <verp+1@esp.test>\r\n\r\n",
+		"To: you\r\n\t<b-x@back.test>\r\nSubject: of\r\n b-x@back.test\r\n\r\n":          "To: you\r\n\t<verp+1@esp.test>\r\nSubject: of\r\n b-x@back.test\r\n\r\n",
 		"To: b-x@back.test":              "To: b-x@back.test",
 		"Subject: b-x@back.test\r\n\r\n": "Subject: b-x@back.test\r\n\r\n",
 	} {

@@ -142,17 +142,34 @@ func readdress(mail []byte, ours, theirs string) []byte {
 		return mail
 	}
 	var out []byte
+	names := false // the field that the line belongs to names a recipient
 	for line := range bytes.Lines(header) {
-		name, _, _ := bytes.Cut(bytes.ToLower(line), []byte(":"))
-		switch string(bytes.TrimSpace(name)) {
-		case "to", "delivered-to", "x-original-to", "envelope-to":
-			if i := bytes.Index(bytes.ToLower(line), []byte(strings.ToLower(ours))); i >= 0 {
-				line = slices.Concat(line[:i], []byte(theirs), line[i+len(ours):])
-			}
+		if line[0] != ' ' && line[0] != '\t' { // else it is the rest of a folded field
+			name, _, _ := bytes.Cut(bytes.ToLower(line), []byte(":"))
+			names = slices.Contains(toFields, string(bytes.TrimSpace(name)))
 		}
-		out = append(out, line...)
+		if names {
+			out = appendReplaced(out, line, ours, theirs)
+		} else {
+			out = append(out, line...)
+		}
 	}
 	return append(out, mail[end+2:]...)
+}
+
+// toFields are the fields in which an ESP looks for its own return path.
+var toFields = []string{"to", "delivered-to", "x-original-to", "envelope-to"}
+
+// appendReplaced appends a line with what stands for ours in it, in any case, replaced.
+func appendReplaced(out, line []byte, ours, theirs string) []byte {
+	for len(line) > 0 {
+		if len(line) >= len(ours) && strings.EqualFold(string(line[:len(ours)]), ours) {
+			out, line = append(out, theirs...), line[len(ours):]
+			continue
+		}
+		out, line = append(out, line[0]), line[1:]
+	}
+	return out
 }
 
 // SignalOf is what a report about one recipient tells of a mailbox; ok is false where

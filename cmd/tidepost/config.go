@@ -148,12 +148,14 @@ type NATSConfig struct {
 
 // Webhook is one [[webhook]]: events out over HTTP.
 type Webhook struct {
+	Name         string   `toml:"name"`
 	Tenant       string   `toml:"tenant"`
 	URL          string   `toml:"url"`
 	Format       string   `toml:"format"`
 	Secret       string   `toml:"secret" secret:"yes"`
 	SecretFile   string   `toml:"secret_file" path:"yes"`
 	Kinds        []string `toml:"kinds"`
+	Headers      []string `toml:"headers"` // fields of the original mail to repeat
 	AllowPrivate bool     `toml:"allow_private"`
 }
 
@@ -164,7 +166,7 @@ type List struct {
 
 // Hook is one [hooks.SOURCE]: webhooks in, at /hooks/SOURCE.
 type Hook struct {
-	Format        string `toml:"format"` // standard
+	Format        string `toml:"format"` // of feedback.Formats; the default is SOURCE itself where it is one
 	Tenant        string `toml:"tenant"` // whose readers it tells of
 	PublicKey     string `toml:"public_key" secret:"yes"`
 	PublicKeyFile string `toml:"public_key_file" path:"yes"`

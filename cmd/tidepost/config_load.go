@@ -29,6 +29,12 @@ func LoadConfig(path string, sets []string, env []string) (*Config, []string, er
 	if err := c.readSecrets(); err != nil {
 		return nil, nil, err
 	}
+	if err := c.checkHookFiles(); err != nil {
+		return nil, nil, err
+	}
+	if err := c.checkWebhookFiles(); err != nil {
+		return nil, nil, err
+	}
 	return c, c.warnings(), nil
 }
 

@@ -1,64 +1,21 @@
 package main
 
 import (
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
 )
 
-// notInForce names the keys that are read and checked but do nothing yet.
-var notInForce = []string{
-	"webhook", "feedback",
-}
-
-// warnings names what was written and has no effect in this version, and what
-// works but is probably not meant.
+// warnings names what works but is probably not meant.
 func (c *Config) warnings() []string {
 	var out []string
-	seen := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(c.origin)) {
-		idle, ok := c.idle(key)
-		if ok && !seen[idle] {
-			seen[idle] = true
-			out = append(out, c.origin[key].String()+": "+idle+": not in force yet: this version reads it and does nothing with it")
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Hooks)) {
-		if h := c.Hooks[name]; h.Secret == "" && h.SecretFile == "" {
-			out = append(out, c.at(joinKey([]string{"hooks", name}))+"not in force yet: reports signed with a public key are not understood by this version")
-		}
+	if c.Feedback.ReturnPathDomain != "" && len(c.Feedback.ReturnPathListen) == 0 {
+		out = append(out, c.at("feedback.return_path_domain")+"bounces go to it and nothing here takes them: set feedback.return_path_listen, or bring them with `tidepost feedback learn`")
 	}
 	if c.Route.hasPassword() && c.Route.TLS == "opportunistic" && !loopback(c.Route.Smarthost) {
 		out = append(out, c.at("route.tls")+"opportunistic lets somebody on the way read the password: required is safer")
 	}
 	return out
-}
-
-// idle returns the key to warn of where a written key, or the table that it
-// is in, has no effect.
-func (c *Config) idle(written string) (key string, ok bool) {
-	plain := inPolicy(written)
-	for _, name := range notInForce {
-		if rest, found := strings.CutPrefix(plain, name); found && (rest == "" || rest[0] == '.' || rest[0] == '[') {
-			return strings.TrimSuffix(written, rest), true
-		}
-	}
-	return "", false
-}
-
-// inPolicy gives a tenant's override the name of the key that it overrides.
-func inPolicy(key string) string {
-	rest, ok := strings.CutPrefix(key, "policy.tenants.")
-	if !ok {
-		return key
-	}
-	if rest[0] == '"' {
-		_, rest, _ = strings.Cut(rest[1:], `"`)
-	} else {
-		_, rest, _ = strings.Cut(rest, ".")
-	}
-	return "policy." + strings.TrimPrefix(rest, ".")
 }
 
 // Reload reads the configuration again, with the --set flags and environment
@@ -81,7 +38,7 @@ func (c *Config) Reload() (next *Config, changed, restart, warnings []string, er
 }
 
 // reloaded names the tables and keys that a running gateway takes over.
-var reloaded = []string{"credential", "tenant", "destination", "policy", "list_id", "hooks", "experiment", "admin_token", "smtp.certificate", "smtp.key", "smtp.trusted_networks"}
+var reloaded = []string{"credential", "tenant", "destination", "policy", "list_id", "hooks", "webhook", "experiment", "admin_token", "smtp.certificate", "smtp.key", "smtp.trusted_networks"}
 
 // needsRestart reports whether a key is only looked at when the gateway starts.
 func needsRestart(key string) bool {

@@ -36,7 +36,7 @@ func (c *Config) fillIn() {
 	}
 	for name, h := range c.Hooks {
 		if h.Format == "" {
-			h.Format = "standard"
+			h.Format = hookFormat(name)
 		}
 		if h.Tenant == "" {
 			h.Tenant = "default"

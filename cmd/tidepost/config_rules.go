@@ -134,46 +134,9 @@ func (k *checker) publicIsLocal() bool {
 	return loopback(net.JoinHostPort(u.Hostname(), "443"))
 }
 
-func (k *checker) checkHooks() {
-	for _, name := range slices.Sorted(maps.Keys(k.Hooks)) {
-		h, key := k.Hooks[name], joinKey([]string{"hooks", name})
-		if !bareKey.MatchString(name) {
-			k.failf(key, "is part of a URL: name it with letters, digits, - and _")
-		}
-		k.oneOf(key+".format", h.Format, "standard")
-		if h.Secret == "" && h.SecretFile == "" && h.PublicKey == "" && h.PublicKeyFile == "" {
-			k.failf(key+".secret", "is missing: nobody could tell who sends; `openssl rand -base64 32` makes one, written whsec_…")
-		} else if _, err := hookSecrets(h.Secret); h.Secret != "" && err != nil {
-			k.failf(key+".secret", "%v", err)
-		}
-	}
-}
-
 func (k *checker) checkLists() {
 	for _, name := range slices.Sorted(maps.Keys(k.Lists)) {
 		k.oneOf(joinKey([]string{"list_id", name})+".evidence", k.Lists[name].Evidence, "none", "day", "click", "full")
-	}
-}
-
-// webhookKinds are the events that a webhook may ask for.
-var webhookKinds = []string{
-	"accepted", "planned", "held", "released", "delivered", "deferred", "bounced", "dropped",
-	"suppressed", "captured", "opened", "clicked", "unsubscribed", "complained",
-}
-
-func (k *checker) checkWebhooks() {
-	for i, w := range k.Webhooks {
-		key := element("webhook", i)
-		u, err := url.Parse(w.URL)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			k.failf(key+".url", "%q is not a web address, as in https://example.com/hook", w.URL)
-		}
-		if w.Format != "" {
-			k.oneOf(key+".format", w.Format, "standard", "listmonk", "sendgrid", "ses", "postmark")
-		}
-		for _, kind := range w.Kinds {
-			k.oneOf(key+".kinds", kind, webhookKinds...)
-		}
 	}
 }
 

@@ -28,6 +28,7 @@ var layers = map[string]int{
 	"gateway/token":        0,
 	"gateway/bounce":       0,
 	"gateway/strict":       0,
+	"gateway/signature":    0,
 	"scheduler/evidence":   0,
 
 	"suppression": 1,
@@ -48,6 +49,7 @@ var layers = map[string]int{
 	"gateway/admin":     4,
 	"gateway/storetest": 4,
 	"gateway/webhook":   4,
+	"gateway/returns":   4,
 
 	"gateway/public":  5,
 	"gateway/history": 5,

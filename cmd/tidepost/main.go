@@ -49,6 +49,8 @@ type cli struct {
 	Report       reportCmd       `cmd:"" help:"What the model did about bulk mail, or would have done live, and what it rests on."`
 	Experiments  experimentsCmd  `cmd:"" help:"Whether the model is worth anything: the arms compared, with intervals, or why nothing can be said yet."`
 	Signals      signalsCmd      `cmd:"" help:"What readers did: opens, clicks, unsubscribes."`
+	Webhooks     webhooksCmd     `cmd:"" help:"Who is told of events over HTTP: see how far they are, tell them again."`
+	Feedback     feedbackCmd     `cmd:"" help:"Mail that came back: what it means, and what could not be matched."`
 	Links        linksCmd        `cmd:"" help:"The keys of links in mail."`
 	Replay       replayCmd       `cmd:"" help:"The decision engine as a coprocess: one JSON object a line in, what it decides out."`
 	Demo         demoCmd         `cmd:"" help:"A month of campaigns in a minute: a whole gateway with simulated readers, and what came of it."`

@@ -26,6 +26,7 @@ type process struct {
 	smtp  string // address
 	admin string
 	web   string // http.public
+	back  string // feedback.return_path_listen, the last of them
 	log   *logBuffer
 	done  chan error
 }
@@ -51,7 +52,7 @@ func (s setup) command() []string {
 	return args
 }
 
-var announced = regexp.MustCompile(`^(SMTP submission|admin API|public HTTP) on (\S+)$`)
+var announced = regexp.MustCompile(`^(SMTP submission|bounces and complaints|admin API|public HTTP) on (\S+)$`)
 
 // startProcess runs `tidepost serve` on a data directory and waits until it
 // has said where it listens. wrap puts commands in front.
@@ -101,6 +102,8 @@ func start(t *testing.T, s setup) (*process, error) {
 			p.smtp = m[2]
 		case m[1] == "public HTTP":
 			p.web = m[2]
+		case m[1] == "bounces and complaints":
+			p.back = m[2]
 		default:
 			p.admin = m[2]
 		}

@@ -37,6 +37,7 @@ type reported struct {
 	Unsubscribed struct{ All, Pressed int64 }
 	Complained   struct{ All, Pressed int64 }
 	Days         []reportedDay
+	History      []struct{ Sentences []string }
 }
 
 type reportedDay struct {
@@ -77,6 +78,12 @@ func (r *reportCmd) Run(a *app) error {
 func (r *reported) print(w io.Writer) error {
 	for _, s := range r.Sentences {
 		fmt.Fprintln(w, safe(s))
+	}
+	for _, h := range r.History {
+		fmt.Fprintln(w, "\nHistory")
+		for _, s := range h.Sentences {
+			fmt.Fprintln(w, safe(s))
+		}
 	}
 	if r.Planned == 0 {
 		return nil

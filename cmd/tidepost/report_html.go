@@ -73,5 +73,7 @@ text { font-size: 11px; fill: #55616d } .key span { display: inline-block; width
 <table><tr><th>Day (UTC)<th>Planned<th>Held<th>Dropped<th>Over pace</tr>
 {{range .Days}}<tr><td>{{.Date}}<td>{{.Planned}}<td>{{.Held}}<td>{{.Dropped}}<td>{{.Pressed}}</tr>
 {{end}}</table>
-{{end}}</html>
+{{end}}{{range .History}}<h2>History</h2>
+{{range .Sentences}}<p>{{.}}</p>
+{{end}}{{end}}</html>
 `))

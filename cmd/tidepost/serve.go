@@ -25,6 +25,7 @@ import (
 	"tidepost/gateway/intake"
 	"tidepost/gateway/local"
 	"tidepost/gateway/public"
+	"tidepost/gateway/returns"
 	"tidepost/gateway/webhook"
 	"tidepost/scheduler/throttle"
 )
@@ -45,6 +46,9 @@ type server struct {
 	links     links
 	public    *public.Server
 	forwarder *webhook.Forwarder
+	webhooks  *webhook.Sender
+	desk      *returns.Desk
+	back      *intake.Server // takes bounces and complaints
 	took      *prometheus.HistogramVec
 	admin     *admin.Server
 	listeners []namedListener
@@ -95,7 +99,7 @@ func newServer(cfg *Config, stdout, stderr io.Writer) *server {
 // open prepares every part; nothing is served yet.
 func (s *server) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.openStore, s.openLinks, s.openGateway, s.openBus, s.openSMTP, s.openPublic, s.openAdmin, s.loadRuleFiles,
+		s.openStore, s.openLinks, s.openGateway, s.openBus, s.openSMTP, s.openReturns, s.openPublic, s.openWebhooks, s.openAdmin, s.loadRuleFiles,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -173,6 +177,7 @@ func (s *server) run(ctx context.Context) error {
 	start(&middle, inner, "gateway", s.gateway.Run)
 	start(&outer, failed, "signals", s.bus.hear)
 	start(&outer, failed, "unsubscribe forwarder", s.forwarder.Run)
+	start(&outer, failed, "webhooks", s.webhooks.Run)
 	for _, l := range s.listeners {
 		start(&outer, failed, l.what, func(ctx context.Context) error { return l.serve(ctx, l.Listener) })
 	}
@@ -258,6 +263,7 @@ func (s *server) reload() {
 	s.smtp.SetCredentials(credentials(next))
 	s.smtp.SetTrustedNetworks(Prefixes(next.SMTP.TrustedNetworks))
 	s.admin.SetTokens(tokens)
+	s.webhooks.Set(next.endpoints())
 	s.log.Info("configuration reloaded", "changed", changed)
 }
 

@@ -39,8 +39,11 @@ func (s *server) openAdmin(context.Context) error {
 			AuthFailures: func() int64 { return s.smtp.Metrics.AuthFailures.Load() },
 			Stopped:      s.store.Stopped,
 		},
-		Resume: s.bus.resume(), RuleFiles: s.ruleFiles.told,
-		Extra: append(s.forwarded(), &s.public.Metrics, s.took),
+		History: s.openHistory(),
+		Returns: kept{s.desk},
+		Resume:  s.bus.resume(), RuleFiles: s.ruleFiles.told,
+		Webhooks: webhookAdmin{s.webhooks},
+		Extra:    append(append(s.forwarded(), s.returned()...), &s.public.Metrics, s.took, webhookMetrics{s.webhooks}),
 	}
 	return s.listen("http.admin", c.HTTP.Admin, "admin API", s.admin.Serve)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,6 @@ import (
 
 	"tidepost/gateway"
 	"tidepost/gateway/content"
-	"tidepost/gateway/feedback"
 	"tidepost/gateway/public"
 	"tidepost/gateway/webhook"
 )
@@ -27,6 +25,7 @@ func (s *server) openPublic(context.Context) error {
 	s.public = &public.Server{
 		Gateway: s.gateway, Store: s.store, Keys: s.links.keys.Load, OneClick: oneClick,
 		Hooks:          s.hook,
+		Fetch:          (&webhook.Client{}).Fetch,
 		Sender:         s.sender,
 		Tenants:        s.knowsTenant,
 		TrustedProxies: Prefixes(c.HTTP.TrustedProxies), Log: s.log,
@@ -75,25 +74,8 @@ func (s *server) hook(name string) (public.Hook, bool) {
 	if !ok {
 		return public.Hook{}, false
 	}
-	secrets, err := hookSecrets(h.Secret)
-	return public.Hook{Format: h.Format, Secrets: secrets, Tenant: h.Tenant}, err == nil
-}
-
-// hookSecrets reads the secrets of a hook, separated by white space: two while the
-// provider changes from one to the other.
-func hookSecrets(text string) ([][]byte, error) {
-	var secrets [][]byte
-	for word := range strings.FieldsSeq(text) {
-		secret, err := feedback.ParseSecret(word)
-		if err != nil {
-			return nil, fmt.Errorf("%w: `echo whsec_$(openssl rand -base64 32)` makes one", err)
-		}
-		secrets = append(secrets, secret)
-	}
-	if len(secrets) == 0 {
-		return nil, errors.New("is empty")
-	}
-	return secrets, nil
+	p, err := h.public()
+	return p, err == nil
 }
 
 // knowsTenant reports whether the configuration names a tenant, or one has sent.

@@ -32,6 +32,7 @@ func (s *server) openSMTP(context.Context) error {
 		Refuse:          s.refuse,
 		Submit:          s.submit,
 		Spool:           s.store.Spool,
+		Budget:          intake.NewBudget(intake.DefaultBudget),
 		MaxHold:         longestHold,
 		Log:             s.log,
 	}

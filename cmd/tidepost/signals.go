@@ -12,14 +12,15 @@ import (
 )
 
 type signalsCmd struct {
-	Import signalsImportCmd `cmd:"" help:"Tell what readers did: one JSON object a line, {\"at\",\"kind\",\"mailbox\",\"tenant\",\"message\",\"human\"}."`
+	Import signalsImportCmd `cmd:"" help:"Tell what readers did: one JSON object a line, {\"at\",\"kind\",\"mailbox\",\"tenant\",\"message\",\"human\"}; with --format, the history that another service recorded (see tidepost help history)."`
 	Resume signalsResumeCmd `cmd:"" help:"Accept that the stream in NATS has lost signals, and go on with those that come."`
 }
 
 type signalsImportCmd struct {
 	remote
 	File   string `arg:"" help:"File of signals; - is standard input." placeholder:"FILE"`
-	Tenant string `help:"Tenant of lines that name none." default:"default" placeholder:"NAME"`
+	Tenant string `help:"Tenant of lines that name none; with --format, whose mail it was." placeholder:"NAME"`
+	historyFlags
 }
 
 type signalsResumeCmd struct{ remote }
@@ -44,6 +45,12 @@ func (s *signalsImportCmd) Run(a *app) error {
 	c, err := s.connect(a)
 	if err != nil {
 		return err
+	}
+	if s.Format != "" {
+		return s.bring(a, c)
+	}
+	if s.historyFlags != (historyFlags{}) {
+		return usagef("--class, --list, --dry-run and --skip-bad need --format: whose history is it?")
 	}
 	in := a.Stdin
 	if s.File != "-" {
@@ -88,7 +95,7 @@ func (s *signalsImportCmd) send(a *app, c *client, in io.Reader) (taken, news in
 			return taken, news, fmt.Errorf("line %d is no signal: %w", n, err)
 		}
 		if l.Tenant == "" {
-			l.Tenant = s.Tenant
+			l.Tenant = firstOf(s.Tenant, "default")
 		}
 		if batch = append(batch, l); len(batch) == signalBatch {
 			if err := flush(); err != nil {

@@ -59,7 +59,7 @@ func (s *Server) problems(st *statusDoc) []attention {
 	if n := st.Disk.Quarantined; n > 0 {
 		add("store-stopped", "%s could not be read and set aside.", plural(int64(n), "damaged record", "damaged records"))
 	}
-	return append(append(list, s.endedProblems()...), s.ruleProblems()...)
+	return append(append(append(list, s.webhookProblems()...), s.endedProblems()...), s.ruleProblems()...)
 }
 
 // streamProblems are those of the signals that come over NATS.

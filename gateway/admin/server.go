@@ -34,9 +34,13 @@ type Server struct {
 	Compact func(ctx context.Context) error
 	Resume  func(ctx context.Context) error // accepts a stream of signals that lost messages; nil: none is read
 	Confirm func(ctx context.Context) error // makes the store forget that it was restored, before mail leaves; nil: nothing to do
+	History History                         // brings in what other services recorded; nil: nothing can
 	Sources Sources
 	Extra   []prometheus.Collector
 
+	Returns Returns // nil: mail that came back is not taken
+
+	Webhooks  Webhooks          // nil: there are none
 	RuleFiles func() *RuleFiles // what rules come from files; nil, or nothing: they are set here
 
 	Log *slog.Logger // nil: slog.Default
@@ -50,6 +54,7 @@ type Server struct {
 	upkeep    sync.Mutex // held while a backup or a compaction runs
 	reports   sync.Mutex // held while a report is made
 	counted   counted    // guarded by reports
+	histories histories
 
 	pages budget // zero: the usual one
 }

@@ -140,13 +140,10 @@ func cutAddress(address string) (local, domain string, found bool) {
 // Take does what a mail says: it returns when that is durable. An error says that it
 // should be brought again.
 func (d *Desk) Take(ctx context.Context, in *Mail) (*Result, error) {
-	select {
-	case d.reading <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if !in.Trusted && hops(in.Content) > maxHops {
+		return nil, &gateway.Reply{Code: 554, Status: "5.4.6", Text: fmt.Sprintf("mail loop: more than %d Received fields", maxHops)}
 	}
-	mail, err := bounce.Read(bytes.NewReader(in.Content))
-	<-d.reading
+	mail, err := d.read(ctx, in.Content)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +163,35 @@ func (d *Desk) Take(ctx context.Context, in *Mail) (*Result, error) {
 		d.keep(in, result)
 	}
 	return result, nil
+}
+
+// read reads a mail when it is its turn.
+func (d *Desk) read(ctx context.Context, content []byte) (*bounce.Mail, error) {
+	select {
+	case d.reading <- struct{}{}:
+		defer func() { <-d.reading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return bounce.Read(bytes.NewReader(content))
+}
+
+// maxHops is how many hops a mail may have behind it (RFC 5321 §6.3): one that is passed
+// on may be sent back here by whoever has it then.
+const maxHops = 100
+
+// hops counts the Received fields of a mail's own header.
+func hops(content []byte) (n int) {
+	const field = "received:"
+	for line := range bytes.Lines(content) {
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			break
+		}
+		if len(line) >= len(field) && strings.EqualFold(string(line[:len(field)]), field) {
+			n++
+		}
+	}
+	return n
 }
 
 // path is a return path of ours that a mail came to; the zero one: none.
@@ -205,10 +231,11 @@ type visit struct {
 	result *Result
 }
 
-// told is what was told of whose mail.
+// told is what was told of which mail.
 type told struct {
-	tenant string
-	kind   gateway.SignalKind
+	match gateway.Match
+	kind  gateway.SignalKind
+	soft  bool
 }
 
 // take tells all reports, and passes the mail on.
@@ -252,15 +279,19 @@ func (v *visit) tell(ctx context.Context, i int) error {
 		said.Delivery, v.about = m.Delivery.String(), m.Delivery
 	}
 	s, ok := m.SignalOf(r)
-	if ok && m.By == gateway.ByRecipient && !v.in.Trusted {
+	s.ID, s.Source = fmt.Sprintf("mail:%s/%d", v.id, i+1), "mail"
+	if ok && !m.Sure() && !v.in.Trusted {
 		ok = v.doubt(&s)
 	}
 	if !ok {
 		return nil
 	}
-	s.ID, s.Source = fmt.Sprintf("mail:%s/%d", v.id, i+1), "mail"
 	said.Signal = string(s.Kind)
-	v.told = append(v.told, told{m.Tenant, s.Kind})
+	this := told{m, s.Kind, s.Soft}
+	if slices.Contains(v.told, this) {
+		return nil // an alias of many members, say: it is one mail that came back
+	}
+	v.told = append(v.told, this)
 	said.News, err = v.Gateway.Learn(ctx, s)
 	if err == nil {
 		v.Metrics.Reports.Add(1)
@@ -268,13 +299,17 @@ func (v *visit) tell(ctx context.Context, i int) error {
 	return err
 }
 
+// doubtful is the time in which what anybody could have written counts once for a
+// mailbox, however often they write it.
+const doubtful = 30 * 24 * time.Hour
+
 // doubt weakens what anybody could have written.
 func (v *visit) doubt(s *gateway.Signal) (ok bool) {
 	if s.Kind != gateway.SignalBounced {
 		v.result.Unmatched = true
 		return false
 	}
-	s.Soft = true
+	s.Soft, s.ID = true, fmt.Sprintf("doubt:%d", v.now().Unix()/int64(doubtful/time.Second))
 	return true
 }
 
@@ -329,7 +364,7 @@ func (v *visit) isTold() bool {
 		return false
 	}
 	for _, said := range v.told {
-		if !v.Told(said.tenant, eventOf(said.kind)) {
+		if !v.Told(said.match.Tenant, eventOf(said.kind)) {
 			return false
 		}
 	}

@@ -60,12 +60,13 @@ func (s *Shelf) Keep(at time.Time, mail []byte) (id string, err error) {
 		return "", err
 	}
 	for _, k := range all {
-		if strings.HasSuffix(k.ID, tail) {
+		if strings.HasSuffix(k.ID, tail) && k.Bytes == int64(len(mail)) { // else it is what a crash has left of it
 			return k.ID, nil
 		}
 	}
 	id = at.UTC().Format(keptTime) + tail
 	if err := os.WriteFile(s.path(id), mail, 0o600); err != nil {
+		os.Remove(s.path(id)) // a part of it would be taken for all
 		return "", err
 	}
 	s.trimLocked(append([]Kept{{id, at, int64(len(mail))}}, all...))

@@ -22,7 +22,7 @@ const (
 	maxBody     = 64 << 10         // of an answer
 	maxExcerpt  = 200              // of an answer, for people
 	idleHosts   = 32               // connections kept for another call
-	idlePerHost = 2
+	idlePerHost = 4                // as many as one receiver has calls at a time
 	idleFor     = 30 * time.Second
 )
 

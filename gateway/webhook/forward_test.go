@@ -294,7 +294,7 @@ func TestForwardJitter(t *testing.T) {
 		{0, time.Hour, time.Hour}, {10 * time.Hour, maxRetryAfter, maxRetryAfter},
 	} {
 		for _, random := range []float64{0, 0.5, 0.999999} {
-			d := debt{Waited: int64(c.waited / time.Second)}
+			d := debt{waits: waits{Waited: int64(c.waited / time.Second)}}
 			if d.postpone(now, &Result{Verdict: Again, After: c.after, Err: errStop}, random) {
 				t.Error("it is over")
 			}
@@ -306,7 +306,7 @@ func TestForwardJitter(t *testing.T) {
 			}
 		}
 	}
-	if d := (debt{Waited: int64(giveUp / time.Second)}); !d.postpone(now, &Result{}, 0) {
+	if d := (debt{waits: waits{Waited: int64(giveUp / time.Second)}}); !d.postpone(now, &Result{}, 0) {
 		t.Error("three days, and it is not over")
 	}
 	if d := (&debt{Forwarding: gateway.Forwarding{URL: "%"}}); d.host() != "" {
