@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"tidepost/gateway"
 	"tidepost/gateway/smtptest"
+	"tidepost/gateway/token"
 )
 
 // returnsGateway is a gateway whose mail leaves with its own return path, and the next
@@ -232,6 +236,64 @@ func TestRealBounces(t *testing.T) {
 	}
 	if got := metric(t, g.process, "tidepost_returns_total"); got != float64(n) {
 		t.Errorf("the metrics count %v of %d", got, n)
+	}
+}
+
+// An ESP whose webhook is gone (410) gets the mail itself again.
+func TestReturnPathOfGoneWebhook(t *testing.T) {
+	t.Parallel()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
+	t.Cleanup(receiver.Close)
+	g := newReturnsGateway(t)
+	g.kill()
+	file := filepath.Join(t.TempDir(), "tidepost.toml")
+	text := fmt.Sprintf("[[webhook]]\nname = \"gone\"\nurl = %q\nsecret = %q\nkinds = [\"bounced\"]\nallow_private = true\n", receiver.URL, hookSecret)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.process = mustStart(t, setup{dir: g.dir, file: file, sets: g.sets})
+	if !eventually(20*time.Second, func() bool { return strings.Contains(g.log.String(), "a new webhook is told") }) {
+		t.Fatalf("the webhook does not start:\n%s", g.log)
+	}
+	ann, bob := g.send("ann@dest.test", "one"), g.send("bob@dest.test", "two")
+	if err := g.bounce(ann.From, dsnFor("ann@dest.test", "5.1.1", "550 5.1.1 no such user")); err != nil {
+		t.Fatal(err)
+	}
+	if got := metric(t, g.process, "tidepost_returns_passed_on_total"); got != 0 {
+		t.Errorf("%v mails were passed on to an ESP that has a webhook", got)
+	}
+	if !eventually(20*time.Second, func() bool {
+		out, _ := tidepost(t, g.process, "webhooks", "list", "--json")
+		return strings.Contains(out, `"disabled"`)
+	}) {
+		t.Fatal("the webhook is not disabled")
+	}
+	if err := g.bounce(bob.From, dsnFor("bob@dest.test", "5.1.1", "550 5.1.1 no such user")); err != nil {
+		t.Fatal(err)
+	}
+	g.await(func(m *smtptest.Message) bool { return m.From == "" && slices.Contains(m.To, "verp+two@esp.test") })
+}
+
+// The domain of an address is behind its last @, and its case means nothing.
+func TestReturnPaths(t *testing.T) {
+	keys, err := token.NewKeys([]byte(strings.Repeat("k", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := returnPaths{func() *token.Keys { return keys }, "back.test"}
+	id := gateway.DeliveryID{Message: gateway.ID{1}, Ordinal: 2}
+	sealed := r.Seal(id, 3)
+	for address, ours := range map[string]bool{
+		sealed: true, strings.ToUpper(sealed): true, "bounces@BACK.test": true, `"a@b"@back.test`: true, `"a@back.test"@esp.test`: false,
+		"bounces@esp.test": false, "back.test": false, "@back.test": true, "": false, "bounces@back.test.": false,
+	} {
+		if got := r.Ours(address); got != ours {
+			t.Errorf("%s is ours: %t", address, got)
+		}
+		gotID, source, ok := r.Open(address)
+		if opens := strings.EqualFold(address, sealed); ok != opens || ok && (gotID != id || source != 3) {
+			t.Errorf("%s opens: %t, %s of %d", address, ok, gotID, source)
+		}
 	}
 }
 

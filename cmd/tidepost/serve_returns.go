@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"path/filepath"
 	"slices"
@@ -79,7 +78,7 @@ const (
 
 // takeReturn does what a mail says before its client is told 250.
 func (s *server) takeReturn(ctx context.Context, m *intake.Incoming) error {
-	_, err := s.desk.Take(ctx, &returns.Mail{To: m.Recipients, Content: bytes.Clone(m.Content), Client: m.Client, Helo: m.Helo})
+	_, err := s.desk.Take(ctx, &returns.Mail{To: m.Recipients, Content: m.Content, Client: m.Client, Helo: m.Helo})
 	return err
 }
 

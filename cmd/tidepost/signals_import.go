@@ -36,12 +36,7 @@ func (s *signalsImportCmd) bring(a *app, c *client) error {
 		}
 		in = f
 	}
-	answer, err := c.send(a.Context, "/api/v1/signals/import?"+s.query().Encode(), "application/octet-stream", in, bar.size)
-	if err != nil {
-		return s.broken(err)
-	}
-	last, err := c.follow(answer, bar.show)
-	bar.clear()
+	last, err := c.upload(a.Context, "/api/v1/signals/import?"+s.query().Encode(), in, bar)
 	if err != nil {
 		return s.broken(err)
 	}
@@ -74,10 +69,7 @@ func (s *signalsImportCmd) query() url.Values {
 
 // told says what came of it. A file that is refused, or would be, is a failure.
 func (s *signalsImportCmd) told(a *app, last *lastLine) error {
-	doc := last.Result
-	if last.Problem != "" {
-		doc = last.Report
-	}
+	doc := last.doc()
 	var r history.Report
 	if len(doc) > 0 {
 		if err := decodeAnswer(doc, &r); err != nil {

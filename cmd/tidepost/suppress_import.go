@@ -83,12 +83,7 @@ func (s *suppressImportCmd) Run(a *app) error {
 		}
 		in = f
 	}
-	answer, err := c.send(a.Context, "/api/v1/suppressions/import?"+query.Encode(), "application/octet-stream", in, bar.size)
-	if err != nil {
-		return s.interrupted(err)
-	}
-	last, err := c.follow(answer, bar.show)
-	bar.clear()
+	last, err := c.upload(a.Context, "/api/v1/suppressions/import?"+query.Encode(), in, bar)
 	if err != nil {
 		return s.interrupted(err)
 	}
@@ -123,10 +118,7 @@ func (s *suppressImportCmd) query() url.Values {
 
 // print says what came of it. A file that is refused, or would be, is a failure.
 func (s *suppressImportCmd) print(a *app, last *lastLine) error {
-	doc := last.Result
-	if last.Problem != "" {
-		doc = last.Report
-	}
+	doc := last.doc()
 	var r importReport
 	if len(doc) > 0 {
 		if err := decodeAnswer(doc, &r); err != nil {
@@ -206,6 +198,24 @@ func (c *client) send(ctx context.Context, path, kind string, body io.Reader, si
 		return nil, c.unreachable(err)
 	}
 	return answer, nil
+}
+
+// upload sends a file, shows how far it is, and returns what came of it.
+func (c *client) upload(ctx context.Context, path string, in io.Reader, bar *importBar) (*lastLine, error) {
+	answer, err := c.send(ctx, path, "application/octet-stream", in, bar.size)
+	if err != nil {
+		return nil, err
+	}
+	defer bar.clear()
+	return c.follow(answer, bar.show)
+}
+
+// doc is what came of it in numbers, whether it was done or refused.
+func (l *lastLine) doc() json.RawMessage {
+	if l.Problem != "" {
+		return l.Report
+	}
+	return l.Result
 }
 
 // lastLine is the end of an answer in lines.

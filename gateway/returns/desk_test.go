@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,15 +20,17 @@ import (
 type office struct {
 	t      *testing.T
 	id     gateway.DeliveryID
-	by     gateway.MatchedBy // how it is found
-	weak   bool              // found by its recipient alone
+	weak   bool // found by its recipient alone
+	shared bool // the Message-ID is several mails'
 	fail   error
 	heard  []gateway.Signal
 	passed []gateway.ReturnedMail
+	asked  int
 	seen   map[string]bool
 }
 
 func (o *office) Match(_ context.Context, c *gateway.Clue) (gateway.Match, error) {
+	o.asked++
 	a, err := address.Parse("ann@dest.test")
 	if err != nil {
 		o.t.Fatal(err)
@@ -37,7 +40,7 @@ func (o *office) Match(_ context.Context, c *gateway.Clue) (gateway.Match, error
 	case c.Delivery == o.id:
 		return m, nil
 	case slices.Contains(c.MessageIDs, "news-1@esp.test"):
-		m.By = gateway.ByMessageID
+		m.By, m.Shared = gateway.ByMessageID, o.shared
 		return m, nil
 	case o.weak && c.Recipient == "ann@dest.test":
 		return gateway.Match{Mailbox: m.Mailbox, Tenant: "acme", By: gateway.ByRecipient}, nil
@@ -132,6 +135,7 @@ func TestDesk(t *testing.T) {
 		story     string
 		in        Mail
 		weak      bool
+		shared    bool
 		hooked    bool // a webhook tells of bounces
 		signals   []gateway.SignalKind
 		soft      bool
@@ -144,13 +148,15 @@ func TestDesk(t *testing.T) {
 		{story: "to the address for all, about any address", in: Mail{To: []string{"bounces@back.test"}, Content: gone}, unmatched: true},
 		{story: "the same, of somebody whom we have written to: it may be forged", in: Mail{To: []string{"bounces@back.test"}, Content: gone}, weak: true, signals: []gateway.SignalKind{"bounced"}, soft: true},
 		{story: "the same, brought by an admin", in: Mail{Content: gone, Trusted: true}, weak: true, signals: []gateway.SignalKind{"bounced"}},
+		{story: "to the address for all, and it knows a name of many mails", in: Mail{To: []string{"bounces@back.test"}, Content: byID}, shared: true, signals: []gateway.SignalKind{"bounced"}, soft: true, passed: true},
+		{story: "a name of many mails, brought by an admin", in: Mail{Content: byID, Trusted: true}, shared: true, signals: []gateway.SignalKind{"bounced"}},
 		{story: "brought by an admin, whose ESP has it already", in: Mail{Content: byID, Trusted: true}, signals: []gateway.SignalKind{"bounced"}},
 		{story: "a delay, which no webhook tells", in: Mail{To: []string{"b-ann@back.test"}, Content: late}, hooked: true, passed: true},
 		{story: "an answer of a machine", in: Mail{To: []string{"b-ann@back.test"}, Content: note}, hooked: true, passed: true},
 		{story: "an answer to the address for all", in: Mail{To: []string{"abuse@back.test"}, Content: note}},
 	} {
 		d, o := newDesk(t)
-		o.weak = tt.weak
+		o.weak, o.shared = tt.weak, tt.shared
 		d.Told = func(tenant string, kind gateway.EventKind) bool {
 			return tt.hooked && tenant == "acme" && kind == gateway.EventBounced
 		}
@@ -192,6 +198,104 @@ func TestTwice(t *testing.T) {
 	}
 	if len(o.heard) != 2 || o.heard[0].ID != o.heard[1].ID {
 		t.Errorf("told %+v", o.heard)
+	}
+}
+
+// aliased is a bounce of a mail to an alias, n of whose members have a full mailbox.
+func aliased(n int) []byte {
+	b := []byte("From: MAILER-DAEMON@mx.dest.test\nTo: b-ann@back.test\nSubject: Undelivered\nMessage-ID: <alias@mx>\nMIME-Version: 1.0\n" +
+		"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nsorry\n--b\nContent-Type: message/delivery-status\n\n" +
+		"Reporting-MTA: dns; mx.dest.test\n")
+	for i := range n {
+		b = fmt.Appendf(b, "\nFinal-Recipient: rfc822; member%d@dest.test\nAction: failed\nStatus: 4.2.2\nDiagnostic-Code: smtp; 452 4.2.2 mailbox full\n", i)
+	}
+	return crlf(string(b) + "\n--b--\n")
+}
+
+// One mail that came back is one, however many records its report has.
+func TestManyRecords(t *testing.T) {
+	d, o := newDesk(t)
+	r, err := d.Take(t.Context(), &Mail{To: []string{"b-ann@back.test"}, Content: aliased(3)})
+	if err != nil || len(r.Reports) != 3 || r.Reports[2].Signal != "bounced" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if len(o.heard) != 1 || !r.Reports[0].News || r.Reports[1].News || d.Metrics.Reports.Load() != 1 {
+		t.Errorf("told %d times: %+v", len(o.heard), r.Reports)
+	}
+}
+
+// A mail of a thousand records that nobody knows is not searched for a thousand times,
+// unless an admin wants that.
+func TestManyUnknown(t *testing.T) {
+	for _, in := range []Mail{{To: []string{"bounces@back.test"}}, {Trusted: true}} {
+		d, o := newDesk(t)
+		in.Content = aliased(1000)
+		r, err := d.Take(t.Context(), &in)
+		if err != nil || len(r.Reports) != 1000 || !r.Unmatched || d.Metrics.Unmatched.Load() != 1 {
+			t.Fatalf("%d reports, %v", len(r.Reports), err)
+		}
+		if want := map[bool]int{false: mostMissed, true: 1000}[in.Trusted]; o.asked != want {
+			t.Errorf("searched %d times, want %d", o.asked, want)
+		}
+	}
+}
+
+// What anybody could have written counts once a month, however often it comes; a
+// complaint of that kind never does, and is kept.
+func TestForged(t *testing.T) {
+	d, o := newDesk(t)
+	o.weak = true
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	d.Now = func() time.Time { return now }
+	take := func(mail []byte) *Result {
+		t.Helper()
+		r, err := d.Take(t.Context(), &Mail{To: []string{"bounces@back.test"}, Content: mail})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for i := range 5 {
+		take(dsn(fmt.Sprintf("forged-%d@mx", i), "ann@dest.test", "failed", "5.1.1", "550 user unknown", "x@esp.test"))
+	}
+	if len(o.seen) != 1 {
+		t.Errorf("in a day it counts %d times", len(o.seen))
+	}
+	now = now.AddDate(0, 0, 31)
+	take(dsn("forged-6@mx", "ann@dest.test", "failed", "5.1.1", "550 user unknown", "x@esp.test"))
+	if len(o.seen) != 2 {
+		t.Errorf("a month later it counts %d times", len(o.seen))
+	}
+	told := len(o.heard)
+	r := take(crlf("From: fbl@mail.test\nTo: fbl@back.test\nSubject: complaint\nMessage-ID: <c@mail.test>\nMIME-Version: 1.0\n" +
+		"Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\n\nspam\n--b\nContent-Type: message/feedback-report\n\n" +
+		"Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: <ann@dest.test>\n\n--b\nContent-Type: text/rfc822-headers\n\nFrom: news@esp.test\n\n--b--\n"))
+	if len(o.heard) != told || !r.Unmatched || r.Kept == "" || r.PassedOn {
+		t.Errorf("a complaint of anybody's: %+v", r)
+	}
+}
+
+// A mail that goes round in circles is not passed on for ever.
+func TestHops(t *testing.T) {
+	for _, tt := range []struct {
+		story  string
+		hops   int
+		in     Mail
+		refuse bool
+	}{
+		{"as many hops as there may be", maxHops, Mail{To: []string{"b-ann@back.test"}}, false},
+		{"one too many", maxHops + 1, Mail{To: []string{"b-ann@back.test"}}, true},
+		{"one too many, brought by an admin", maxHops + 1, Mail{Trusted: true}, false},
+	} {
+		d, o := newDesk(t)
+		trace := strings.Repeat("RECEIVED: from a by b;\r\n\tSun, 22 Nov 2026 10:00:00 +0000\r\n", tt.hops)
+		tt.in.Content = append([]byte(trace), dsn("x@mx", "ann@dest.test", "failed", "5.1.1", "550 user unknown", "news-1@esp.test")...)
+		tt.in.Content = append(tt.in.Content, "Received: in the body\r\n"...)
+		_, err := d.Take(t.Context(), &tt.in)
+		var r *gateway.Reply
+		if errors.As(err, &r) != tt.refuse || tt.refuse && (r.Code != 554 || r.Status != "5.4.6" || len(o.heard)+len(o.passed) > 0) {
+			t.Errorf("%s: %v", tt.story, err)
+		}
 	}
 }
 
@@ -251,6 +355,16 @@ func TestShelf(t *testing.T) {
 	}
 	if err := s.Remove(ids[5]); err != nil {
 		t.Error(err)
+	}
+	if err := os.Truncate(s.path(ids[10]), 1); err != nil { // as a crash may leave it
+		t.Fatal(err)
+	}
+	whole, err := s.Keep(at.Add(time.Hour), []byte("10"))
+	if err != nil || whole == ids[10] {
+		t.Errorf("what was cut off is kept as %s, %v", whole, err)
+	}
+	if mail, err := s.Mail(whole); err != nil || string(mail) != "10" {
+		t.Errorf("it reads %q, %v", mail, err)
 	}
 	for _, id := range []string{ids[5], ids[0], "../a", "", "20261122T100000Z-0000000000000000"} {
 		if _, err := s.Mail(id); !errors.Is(err, gateway.ErrNotFound) {
