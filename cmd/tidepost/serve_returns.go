@@ -82,10 +82,14 @@ func (s *server) takeReturn(ctx context.Context, m *intake.Incoming) error {
 	return err
 }
 
-// toldByWebhook reports whether a tenant's ESP hears of a kind of event by webhook.
+// toldByWebhook reports whether a tenant's ESP hears of a kind of event by webhook. One
+// that is down hears of it later; one that said that it is gone does not.
 func (s *server) toldByWebhook(tenant string, kind gateway.EventKind) bool {
+	states := s.webhooks.List()
 	return slices.ContainsFunc(s.config.Load().endpoints(), func(e webhook.Endpoint) bool {
-		return e.Tenant == tenant && e.Takes(kind)
+		return e.Tenant == tenant && e.Takes(kind) && !slices.ContainsFunc(states, func(w webhook.Status) bool {
+			return w.Name == e.Name && w.State == webhook.StateDisabled
+		})
 	})
 }
 
