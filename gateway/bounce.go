@@ -36,7 +36,7 @@ func (t *turn) bounced(n *Delivery, o Outcome) {
 		return // it is us that they refuse, not the address
 	}
 	if o.Kind != OutcomeFailed || !Gone(o.Status) {
-		t.softBounce(n.Reply)
+		t.softBounce(n.Reply, suppression.Scope{})
 		return
 	}
 	e := suppression.Entry{Address: t.box.Address, Reason: suppression.HardBounce, Evidence: shorten(n.Reply, 500), Created: t.now}
@@ -68,7 +68,7 @@ const (
 	softMost   = 30 * 24 * time.Hour
 )
 
-func (t *turn) softBounce(evidence string) {
+func (t *turn) softBounce(evidence string, reach suppression.Scope) {
 	h := t.heard()
 	if t.now.Sub(instant(h.did.lastSoft)) > softWithin {
 		h.did.softs = 0
@@ -80,7 +80,7 @@ func (t *turn) softBounce(evidence string) {
 		return
 	}
 	length := min(softFirst<<min(h.did.softs-softMany, 10), softMost)
-	t.enter(suppression.Entry{Address: t.box.Address, Reason: suppression.SoftBounce, Source: bounceSource + domain(t.box.Address),
+	t.enter(suppression.Entry{Address: t.box.Address, Scope: reach, Reason: suppression.SoftBounce, Source: bounceSource + domain(t.box.Address),
 		Evidence: shorten(evidence, 500), Created: t.now, Expires: t.now.Add(length)}, "added")
 	t.dropSuppressed(true)
 }

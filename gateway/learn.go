@@ -141,7 +141,7 @@ func (t *turn) apply(s *Signal, about DeliveryID, detail *SignalDetail, sees sch
 		return t.explained(s, about, sees) || wished
 	case s.Kind == SignalBounced && s.Soft:
 		if t.g.Rules(s.Tenant).SuppressBounces && s.held() {
-			t.softBounce(s.evidence())
+			t.softBounce(s.evidence(), s.reach())
 		}
 		return true
 	}

@@ -8,10 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
-
-	"tidepost/gateway/bounce"
-	"tidepost/suppression"
 )
 
 // openPath is a return path that everybody can read: b-DELIVERY-SOURCE@back.test.
@@ -76,6 +72,14 @@ func TestMatch(t *testing.T) {
 			m.Recipients[0].Mailbox = MailboxKey("other", mustMailbox(t, "cat@dest.test"))
 		})
 		synctest.Wait()
+		w.submit("dan@dest.test", nil)
+		w.submit("dan@dest.test", func(m *Message) {
+			m.Tenant, m.Audience = "other", "other"
+			m.Recipients[0].Mailbox = MailboxKey("other", mustMailbox(t, "dan@dest.test"))
+		})
+		synctest.Wait()
+		store.Trace(Trace{Delivery: ann, Mailbox: w.key("ann@dest.test")}, queueName("QTWICE1"))
+		store.Trace(Trace{Delivery: ann, Mailbox: w.key("ann@dest.test")}, queueName("QTWICE1"))
 		sent := time.Now()
 		time.Sleep(time.Hour)
 		for _, tt := range []struct {
@@ -86,6 +90,16 @@ func TestMatch(t *testing.T) {
 		}{
 			{"a token", Clue{Delivery: ann}, ann, ByToken},
 			{"a token of another tenant's mail", Clue{Delivery: other, Tenant: "acme"}, DeliveryID{}, ""},
+			{"a token of a recipient that the mail had not", Clue{Delivery: DeliveryID{ann.Message, 1}}, DeliveryID{}, ""},
+			{"a token before all else", Clue{ReturnPath: openPath{}.Seal(bob, 0), QueueIDs: []string{"QANN123"}, MessageIDs: []string{"two@esp.test"}, Message: ann.Message}, bob, ByToken},
+			{"the next hop's id before ours", Clue{QueueIDs: []string{"QANN123"}, Message: other.Message}, ann, ByQueueID},
+			{"our id before the Message-ID", Clue{Message: ann.Message, MessageIDs: []string{"two@esp.test"}}, ann, ByMessageID},
+			{"a mail that the next hop took twice", Clue{QueueIDs: []string{"QTWICE1"}}, ann, ByQueueID},
+			{"a mail that arrived long after it was handed in", Clue{MessageIDs: []string{"two@esp.test"}, At: sent.Add(30 * time.Minute)}, other, ByMessageID},
+			{"our own id, from a hook that names somebody else", Clue{Message: ann.Message, Recipient: "bob@dest.test", Tenant: "acme"}, DeliveryID{}, ByRecipient},
+			{"an address that two tenants wrote to", Clue{Recipient: "dan@dest.test"}, DeliveryID{}, ""},
+			{"the same, from a hook of one", Clue{Recipient: "dan@dest.test", Tenant: "other"}, DeliveryID{}, ByRecipient},
+			{"the address, half a day before it was written to", Clue{Recipient: "ann@dest.test", At: sent.Add(-13 * time.Hour)}, DeliveryID{}, ""},
 			{"the return path", Clue{ReturnPath: openPath{}.Seal(bob, 0)}, bob, ByToken},
 			{"the client's return path", Clue{ReturnPath: "sender@esp.test"}, DeliveryID{}, ""},
 			{"the next hop's id", Clue{QueueIDs: []string{"", "nobody", "QANN123"}}, ann, ByQueueID},
@@ -111,6 +125,9 @@ func TestMatch(t *testing.T) {
 					t.Errorf("%s: %+v, %v; want none", tt.story, got, err)
 				}
 				continue
+			}
+			if tt.clue.Tenant != "" && got.Tenant != tt.clue.Tenant {
+				t.Errorf("%s: of tenant %s", tt.story, got.Tenant)
 			}
 			if err != nil || got.Delivery != tt.want || got.By != tt.by || got.Tenant == "" || got.Mailbox.String() == "" {
 				t.Errorf("%s: %+v, %v; want %s by %s", tt.story, got, err, tt.want, tt.by)
@@ -162,15 +179,25 @@ func TestMatchOfForgottenMail(t *testing.T) {
 		w.submit("bob@dest.test", nil)
 		synctest.Wait()
 		time.Sleep(2 * time.Hour)
-		id := w.submit("ann@dest.test", nil)
+		id := w.submit("ann@dest.test", func(m *Message) { m.MessageID = "old@esp.test" })
 		synctest.Wait()
-		time.Sleep(20 * 24 * time.Hour)
+		time.Sleep(6 * 24 * time.Hour)
+		if m, err := w.Match(t.Context(), &Clue{Recipient: "ann@dest.test"}); !errors.Is(err, ErrNoMatch) {
+			t.Errorf("by an address that had mail a week ago: %+v, %v", m, err)
+		}
 		w.submit("cat@dest.test", nil)
 		synctest.Wait()
 		time.Sleep(20 * 24 * time.Hour)
 		store.forgets = true
+		m, err := w.Match(t.Context(), &Clue{MessageIDs: []string{"old@esp.test"}, Recipient: "ann@dest.test", Tenant: "acme"})
+		if err != nil || m.Delivery != id || m.Tenant != "acme" || m.By != ByMessageID {
+			t.Errorf("a hook that names it: %+v, %v", m, err)
+		}
 		path := w.returnPath(t.Context(), &Message{From: "a@b.test"}, &Delivery{ID: id, Tenant: "acme"})
-		m, err := w.Match(t.Context(), &Clue{ReturnPath: path, Recipient: "ann@dest.test"})
+		if m, err := w.Match(t.Context(), &Clue{ReturnPath: path, Recipient: "ann@dest.test", Tenant: "other"}); !errors.Is(err, ErrNoMatch) {
+			t.Errorf("of another tenant's: %+v, %v", m, err)
+		}
+		m, err = w.Match(t.Context(), &Clue{ReturnPath: path, Recipient: "ann@dest.test"})
 		if err != nil || m.Tenant != "acme" || m.Mailbox.String() != "ann@dest.test" || m.Delivery != id || m.Sure() {
 			t.Errorf("%+v, %v", m, err)
 		}
@@ -183,176 +210,4 @@ func TestMatchOfForgottenMail(t *testing.T) {
 			t.Errorf("without an address: %+v, %v", m, err)
 		}
 	})
-}
-
-// Mail leaves with our return path, each recipient's its own; from <> stays from <>.
-func TestReturnPathOfMail(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var from []string
-		w := newWorld(t, newMemory(), func(w *world) {
-			w.ReturnPath = openPath{}
-			w.far.answer = func(e *Envelope, _ int) Outcome {
-				from = append(from, e.From)
-				return Outcome{Kind: OutcomeDelivered, Code: 250, Text: "ok"}
-			}
-		})
-		ann := w.submit("ann@dest.test", nil)
-		synctest.Wait()
-		w.submit("bob@dest.test", func(m *Message) { m.From = "" })
-		synctest.Wait()
-		if len(from) != 2 || !strings.HasPrefix(from[0], "b-"+ann.String()) || from[1] != "" {
-			t.Errorf("envelope senders %q", from)
-		}
-	})
-}
-
-// What a bounce says of an address suppresses it; what it says of us or of the mail
-// does not.
-func TestReportsSuppress(t *testing.T) {
-	for _, tt := range []struct {
-		story  string
-		report bounce.Report
-		times  int
-		want   suppression.Reason
-	}{
-		{"there is nobody", bounce.Report{Group: bounce.NoSuchUser, Hard: true}, 1, suppression.HardBounce},
-		{"nobody for now", bounce.Report{Group: bounce.NoSuchUser, Hard: true, Status: "4.1.1"}, 1, ""},
-		{"permanently blocked, as we are", bounce.Report{Group: bounce.BlockedSender, Hard: true}, 5, ""},
-		{"a full mailbox", bounce.Report{Group: bounce.MailboxFull}, softMany - 1, ""},
-		{"a full mailbox again and again", bounce.Report{Group: bounce.MailboxFull}, softMany, suppression.SoftBounce},
-		{"too large a mail, again and again", bounce.Report{Group: bounce.ContentOrSize}, 5, ""},
-		{"there is nobody, and policy.bounces ignores that", bounce.Report{Group: bounce.NoSuchUser, Hard: true}, -1, ""},
-		{"a delay", bounce.Report{Group: bounce.Unreachable, Action: "delayed"}, 5, ""},
-		{"a success", bounce.Report{Group: bounce.NotABounce, Action: "delivered"}, 1, ""},
-		{"a complaint", bounce.Report{Group: bounce.NotABounce, Action: "complaint", Feedback: "abuse"}, 1, suppression.Complaint},
-		{"a complaint that wants out", bounce.Report{Group: bounce.NotABounce, Action: "complaint", Feedback: "opt-out"}, 1, suppression.Unsubscribe},
-		{"no complaint at all", bounce.Report{Group: bounce.NotABounce, Action: "complaint", Feedback: "not-spam"}, 1, ""},
-		{"a signature that failed", bounce.Report{Group: bounce.NotABounce, Action: "complaint", Feedback: "auth-failure"}, 1, ""},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			store := newMemory()
-			w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = tt.times > 0 })
-			m := Match{Mailbox: mustMailbox(t, "ann@dest.test"), Tenant: "acme", By: ByToken}
-			for i := range max(tt.times, 1) {
-				s, ok := m.SignalOf(&tt.report)
-				if !ok {
-					continue
-				}
-				s.ID = fmt.Sprint(i)
-				if _, err := w.Learn(t.Context(), s); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(time.Hour)
-			}
-			entries, _ := store.Entries(t.Context(), "ann@dest.test")
-			if tt.want == "" && len(entries) > 0 || tt.want != "" && (len(entries) != 1 || entries[0].Reason != tt.want) {
-				t.Errorf("%s: %+v, want %q", tt.story, entries, tt.want)
-			}
-		})
-	}
-}
-
-// A relay takes all mail and its bounces come after: that it took one more does not say
-// that an address is well.
-func TestBouncesAfterDelivery(t *testing.T) {
-	for _, tt := range []struct {
-		story   string
-		bounces string // of each mail, in order
-		want    bool   // suppressed in the end
-	}{
-		{"each comes back", "xxx", true},
-		{"each but the last comes back", "xx.", false},
-		{"one of three arrives", "x.xx", true},
-		{"two arrive in a row", "xx..xx", false},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			store := newMemory()
-			w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = true })
-			for i, c := range tt.bounces {
-				id := w.submit("ann@dest.test", nil)
-				time.Sleep(time.Hour)
-				if c == 'x' {
-					m := Match{Delivery: id, Mailbox: mustMailbox(t, "ann@dest.test"), Tenant: "acme", By: ByToken}
-					s, _ := m.SignalOf(&bounce.Report{Group: bounce.MailboxFull})
-					s.ID = fmt.Sprint(i)
-					if _, err := w.Learn(t.Context(), s); err != nil {
-						t.Fatal(err)
-					}
-				}
-				time.Sleep(24 * time.Hour)
-			}
-			if entries, _ := store.Entries(t.Context(), "ann@dest.test"); len(entries) > 0 != tt.want {
-				t.Errorf("%s: %+v", tt.story, entries)
-			}
-		})
-	}
-}
-
-// What a far side says may be written anyhow; an entry holds for everybody and keeps it.
-func TestBounceText(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		w := newWorld(t, store, func(w *world) { w.rules.SuppressBounces = true })
-		for i, text := range []string{"550 no\r\nsuch user", "550 \xe9", "x\x00y", strings.Repeat("é", 400)} {
-			to := fmt.Sprintf("p%d@dest.test", i)
-			m := Match{Mailbox: mustMailbox(t, to), Tenant: "acme", By: ByToken}
-			s, _ := m.SignalOf(&bounce.Report{Group: bounce.NoSuchUser, Hard: true, Diagnostic: "a" + text})
-			if _, err := w.Learn(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
-			entries, _ := store.Entries(t.Context(), to)
-			if len(entries) != 1 || entries[0].Scope != (suppression.Scope{}) || entries[0].Validate() != nil || !utf8.ValidString(entries[0].Evidence) {
-				t.Errorf("%q: %+v", text, entries)
-			}
-		}
-	})
-}
-
-// A mail that came back goes on to the sender that its client used, where it expects
-// its own address.
-func TestPassOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		w := newWorld(t, store, func(w *world) { w.ReturnPath = openPath{} })
-		id := w.submit("ann@dest.test", nil)
-		none := w.submit("bob@dest.test", func(m *Message) { m.From = "" })
-		loop := w.submit("cat@dest.test", func(m *Message) { m.From = "bounces@back.test" })
-		synctest.Wait()
-		const ours = "b-x@back.test"
-		back := &ReturnedMail{Delivery: id, Address: ours, Content: []byte("From: <>\r\nTo: <B-X@back.test>\r\nSubject: to b-x@back.test\r\n\r\nb-x@back.test\r\n")}
-		passed, err := w.PassOn(t.Context(), back)
-		if err != nil || !passed {
-			t.Fatalf("passed on: %t, %v", passed, err)
-		}
-		synctest.Wait()
-		last := store.messages[len(store.messages)-1]
-		if got, want := string(store.bodies[len(store.bodies)-1]), "From: <>\r\nTo: <sender@esp.test>\r\nSubject: to b-x@back.test\r\n\r\nb-x@back.test\r\n"; got != want {
-			t.Errorf("it reads %q, want %q", got, want)
-		}
-		if !last.Returned || last.From != "" || last.Class != Transactional || last.Recipients[0].Address != "sender@esp.test" || len(w.far.letters("sender@esp.test")) != 1 {
-			t.Errorf("passed on as %+v", last)
-		}
-		for _, id := range []DeliveryID{none, loop, {ID{1}, 0}} {
-			if passed, err := w.PassOn(t.Context(), &ReturnedMail{Delivery: id, Content: []byte("x")}); passed || err != nil {
-				t.Errorf("mail of nobody: passed on %t, %v", passed, err)
-			}
-		}
-	})
-}
-
-func TestReaddress(t *testing.T) {
-	const ours, theirs = "b-x@back.test", "verp+1@esp.test"
-	for in, want := range map[string]string{
-		"Delivered-To: b-x@back.test\r\nTO: a, <B-X@BACK.test>\r\n\r\nTo: b-x@back.test": "Delivered-To: verp+1@esp.test\r\nTO: a, <verp+1@esp.test>\r\n\r\nTo: b-x@back.test",
-		"To: b-x@back.test\r\nDKIM-Signature: v=1\r\n\r\n":                               "To: b-x@back.test\r\nDKIM-Signature: v=1\r\n\r\n",
-		"To: \xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9 <B-X@back.test>\r\n\r\n":                   "To: \xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9 <verp+1@esp.test>\r\n\r\n",
-		"To: \"b-x@back.test\" <b-x@back.test>\r\n\r\n":                                  "To: \"verp+1@esp.test\" <verp+1@esp.test>\r\n\r\n",
-		"To: you\r\n\t<b-x@back.test>\r\nSubject: of\r\n b-x@back.test\r\n\r\n":          "To: you\r\n\t<verp+1@esp.test>\r\nSubject: of\r\n b-x@back.test\r\n\r\n",
-		"To: b-x@back.test":              "To: b-x@back.test",
-		"Subject: b-x@back.test\r\n\r\n": "Subject: b-x@back.test\r\n\r\n",
-	} {
-		if got := string(readdress([]byte(in), ours, theirs)); got != want {
-			t.Errorf("%q became %q", in, got)
-		}
-	}
 }

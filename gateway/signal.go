@@ -28,6 +28,7 @@ type Signal struct {
 	Message string  // message or delivery that it is about; "": none
 	Human   float32 // how sure it is that a person did it, 0 to 1; not asked where Seen is set
 	Source  string  // who brought it, for people
+	Own     bool    // its bringer speaks for its own tenant: what it says of an address that the tenant has not written to concerns nobody else
 	Link    string  // of a click: which of the mail's links
 	Zone    string  // of SignalAttributes: the reader's time zone
 	List    string  // of SignalUnsubscribed: this List-Id alone, "" for all bulk of the tenant; of others, the mail's, where that is known
@@ -178,7 +179,15 @@ func (g *Gateway) Hear(s Signal, done func(news bool, err error)) {
 }
 
 // everywhere reports whether the signal concerns the address in every audience.
-func (s *Signal) everywhere() bool { return s.Kind == SignalBounced && !s.Soft }
+func (s *Signal) everywhere() bool { return s.Kind == SignalBounced && !s.Soft && !s.Own }
+
+// reach is whom a bounce concerns: everybody, or the tenant whose word alone it is.
+func (s *Signal) reach() suppression.Scope {
+	if s.Own {
+		return suppression.Scope{Kind: suppression.Tenant, Name: s.Tenant}
+	}
+	return suppression.Scope{}
+}
 
 // take checks a signal and finds what it is about.
 func (g *Gateway) take(ctx context.Context, s *Signal) (Key, DeliveryID, error) {
@@ -195,10 +204,23 @@ func (g *Gateway) take(ctx context.Context, s *Signal) (Key, DeliveryID, error) 
 	if err != nil {
 		return Key{}, DeliveryID{}, err
 	}
+	if s.Own && s.Kind == SignalBounced {
+		s.Own = !g.wroteTo(ctx, s, about)
+	}
 	g.recall(ctx, s, about)
 	g.Metrics.Signals.Add(1)
 	g.heard.beat(g.now())
 	return MailboxKey(g.audience(s.Tenant), s.Mailbox), about, nil
+}
+
+// wroteTo reports whether a delivery was the tenant's, to that mailbox. What cannot be
+// read now is not believed of others.
+func (g *Gateway) wroteTo(ctx context.Context, s *Signal, about DeliveryID) bool {
+	if about.Message.IsZero() {
+		return false
+	}
+	m, err := g.delivered(ctx, about, ByToken)
+	return err == nil && m.Tenant == s.Tenant && m.Mailbox == s.Mailbox
 }
 
 // audience is whose profiles and opt-outs a tenant's mail shares.

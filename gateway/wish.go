@@ -29,7 +29,7 @@ func (t *turn) close(s *Signal, reason suppression.Reason) bool {
 		Reason: reason, Source: signalSource + s.Source, Evidence: s.evidence(), Created: t.now}
 	switch {
 	case reason == suppression.HardBounce:
-		e.Scope = suppression.Scope{}
+		e.Scope = s.reach()
 		t.suspect(&e)
 	case reason == suppression.Unsubscribe && s.List != "":
 		e.Scope = suppression.TenantList(s.Tenant, s.List)

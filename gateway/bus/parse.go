@@ -70,7 +70,9 @@ func parse(subject string, data []byte, known func(tenant string) bool) (gateway
 	if d.Source == "" {
 		d.Source = "nats"
 	}
-	return check(&d, known)
+	s, wrong := check(&d, known)
+	s.Own = tenant != ""
+	return s, wrong
 }
 
 func check(d *gateway.SignalDoc, known func(tenant string) bool) (gateway.Signal, *gateway.SignalError) {

@@ -114,3 +114,14 @@ func TestSignalSchemaOfData(t *testing.T) {
 		}
 	}
 }
+
+// A tenant's own account speaks for its own readers; the gateway's for everybody's.
+func TestWhoSpeaks(t *testing.T) {
+	doc := []byte(`{"mailbox":"a@example.com","tenant":"acme"}`)
+	for subject, own := range map[string]bool{SignalSubject + "bounced": false, fromTenant + "acme" + signalOf + "bounced": true} {
+		s, wrong := parse(subject, doc, nil)
+		if wrong != nil || s.Own != own {
+			t.Errorf("%s: own %t, %v; want %t", subject, s.Own, wrong, own)
+		}
+	}
+}

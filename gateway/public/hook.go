@@ -202,6 +202,7 @@ func newsOf(h *Hook, f feedback.Format, source, id string, body []byte) (*news, 
 		if n.signals[i], err = d.Signal(); err != nil {
 			return nil, &feedback.PayloadError{At: at, Problem: err.Error()}
 		}
+		n.signals[i].Own = true
 		n.clues[i] = p.Events[i].Clue
 	}
 	return n, nil

@@ -114,7 +114,7 @@ func TestHookTellsWhereItCameFrom(t *testing.T) {
 	ids := map[string]bool{}
 	for _, s := range w.told.signals() {
 		ids[s.ID] = true
-		if s.Source != "hook:esp" || s.Tenant != "acme" {
+		if s.Source != "hook:esp" || s.Tenant != "acme" || !s.Own {
 			t.Errorf("told %+v", s)
 		}
 	}
