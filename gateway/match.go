@@ -164,8 +164,8 @@ func (m *matching) byName(ctx context.Context, by MatchedBy, names []string, of 
 		if err != nil {
 			return Match{}, err
 		}
+		found = slices.CompactFunc(found, func(a, b Trace) bool { return a.Delivery == b.Delivery })
 		if t, ok := m.pick(found); ok {
-			found = slices.CompactFunc(found, func(a, b Trace) bool { return a.Delivery == b.Delivery })
 			match, err := m.complete(ctx, t, by)
 			match.Shared = len(found) > 1
 			return match, err
@@ -198,7 +198,6 @@ func (m *matching) pick(found []Trace) (Trace, bool) {
 	if m.Tenant != "" {
 		return Trace{}, false
 	}
-	found = slices.CompactFunc(found, func(a, b Trace) bool { return a.Delivery == b.Delivery })
 	if len(found) == 1 {
 		return found[0], true
 	}
@@ -254,9 +253,8 @@ func (m *matching) byForgotten(ctx context.Context) (Match, error) {
 	if err != nil {
 		return Match{}, err
 	}
-	ref, accepted := slotRefOf(m.gone.Delivery), m.gone.Delivery.Message.Time().Truncate(time.Second)
 	for i := range box.Gates.Len() {
-		if s := box.Gates.Send(i); s.Ref == ref && !s.At.Before(accepted) {
+		if box.Gates.Send(i).Ref == slotRefOf(m.gone.Delivery) {
 			m.gone.Mailbox = m.box
 			return m.gone, nil
 		}

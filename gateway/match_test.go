@@ -182,7 +182,7 @@ func TestMatchOfForgottenMail(t *testing.T) {
 		id := w.submit("ann@dest.test", func(m *Message) { m.MessageID = "old@esp.test" })
 		synctest.Wait()
 		time.Sleep(6 * 24 * time.Hour)
-		if m, err := w.Match(t.Context(), &Clue{Recipient: "ann@dest.test"}); !errors.Is(err, ErrNoMatch) {
+		if m, err := w.Match(t.Context(), &Clue{Recipient: "ann@dest.test", Tenant: "acme"}); !errors.Is(err, ErrNoMatch) {
 			t.Errorf("by an address that had mail a week ago: %+v, %v", m, err)
 		}
 		w.submit("cat@dest.test", nil)

@@ -149,7 +149,7 @@ func readdress(mail []byte, ours, theirs string) []byte {
 			names = slices.Contains(toFields, string(bytes.TrimSpace(name)))
 		}
 		if names {
-			out = appendReplaced(out, line, ours, theirs)
+			out = appendReplaced(out, line, []byte(ours), theirs)
 		} else {
 			out = append(out, line...)
 		}
@@ -161,9 +161,9 @@ func readdress(mail []byte, ours, theirs string) []byte {
 var toFields = []string{"to", "delivered-to", "x-original-to", "envelope-to"}
 
 // appendReplaced appends a line with what stands for ours in it, in any case, replaced.
-func appendReplaced(out, line []byte, ours, theirs string) []byte {
+func appendReplaced(out, line, ours []byte, theirs string) []byte {
 	for len(line) > 0 {
-		if len(line) >= len(ours) && strings.EqualFold(string(line[:len(ours)]), ours) {
+		if len(line) >= len(ours) && bytes.EqualFold(line[:len(ours)], ours) {
 			out, line = append(out, theirs...), line[len(ours):]
 			continue
 		}

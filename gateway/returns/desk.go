@@ -164,9 +164,20 @@ func (d *Desk) Take(ctx context.Context, in *Mail) (*Result, error) {
 	}
 	if result.Unmatched {
 		d.Metrics.Unmatched.Add(1)
+	}
+	if result.Unmatched || d.isLetter(in, mail) {
 		d.keep(in, result)
 	}
 	return result, nil
+}
+
+// isLetter reports whether a mail is none that came back: what people write to
+// postmaster or abuse is for a person to read.
+func (d *Desk) isLetter(in *Mail, mail *bounce.Mail) bool {
+	return len(mail.Reports) == 0 && !in.Trusted && !slices.ContainsFunc(in.To, func(address string) bool {
+		_, _, ours := d.open(address)
+		return ours
+	})
 }
 
 // read reads a mail when it is its turn.
@@ -296,14 +307,16 @@ func (v *visit) doubt(s *gateway.Signal) (ok bool) {
 func (v *visit) match(ctx context.Context, r *bounce.Report) (gateway.Match, error) {
 	o := &v.mail.Original
 	c := gateway.Clue{Delivery: v.to, Tenant: v.tenant, ReturnPath: o.ReturnPath, QueueIDs: o.QueueIDs, At: o.Sent, Recipient: r.Recipient}
-	if c.Recipient == "" {
-		c.Recipient = r.Intended
-	}
 	if o.MessageID != "" {
 		c.MessageIDs = []string{o.MessageID}
 	}
 	c.Message = ownID(o.Received)
-	return v.Gateway.Match(ctx, &c)
+	m, err := v.Gateway.Match(ctx, &c)
+	if errors.Is(err, gateway.ErrNoMatch) && r.Intended != "" { // it was forwarded: we know the first address
+		c.Recipient = r.Intended
+		return v.Gateway.Match(ctx, &c)
+	}
+	return m, err
 }
 
 // passOn gives the mail to the envelope sender that its client used, unless all that it
@@ -326,33 +339,25 @@ func (v *visit) isTold() bool {
 		return false
 	}
 	for _, said := range v.told {
-		if !v.Told(said.match.Tenant, eventOf(said.kind)) {
+		if !v.Told(said.match.Tenant, gateway.EventKind(said.kind)) {
 			return false
 		}
 	}
 	return true
 }
 
-// eventOf is the event that a webhook asks for.
-func eventOf(kind gateway.SignalKind) gateway.EventKind {
-	if kind == gateway.SignalBounced {
-		return gateway.EventBounced
-	}
-	return gateway.EventKind(kind)
-}
-
-// keep puts what could not be matched aside, for a person.
+// keep puts a mail aside that only a person can make something of.
 func (d *Desk) keep(in *Mail, result *Result) {
 	if d.Shelf == nil {
 		return
 	}
 	id, err := d.Shelf.Keep(d.now(), in.Content)
 	if err != nil {
-		d.log().Error("a report that could not be matched could not be kept either", "error", err)
+		d.log().Error("a mail for a person to look at could not be kept", "error", err)
 		return
 	}
 	result.Kept = id
-	d.log().Info("a report could not be matched; `tidepost feedback unmatched` shows it", "kept", id)
+	d.log().Info("a mail waits for a person; `tidepost feedback unmatched` shows it", "kept", id)
 }
 
 func (d *Desk) now() time.Time {
