@@ -6,7 +6,8 @@ import "strings"
 var answerSubjects = []string{"auto:", "autoreply", "auto-reply", "auto reply", "automatic reply", "automatic response", "auto response", "autoresponse",
 	"auto-response", "out of office", "out of the office", "out-of-office", "vacation", "away from", "i am away", "on vacation", "on leave",
 	"abwesenheit", "automatische antwort", "réponse automatique", "absence", "respuesta automática", "resposta automática",
-	"risposta automatica", "автоответ", "автоматический ответ", "自動応答", "自動返信", "不在", "自动回复", "自動回覆", "부재중"}
+	"risposta automatica", "automatisch antwoord", "autosvar", "automatiskt svar", "odpowiedź automatyczna", "automatická odpověď", "otomatik yanıt",
+	"respuesta automatica", "fuera de la oficina", "fora do escritório", "ausência", "fuori sede", "fuori ufficio", "afwezig", "nicht im büro", "автоответ", "автоматический ответ", "自動応答", "自動返信", "不在", "自动回复", "自動回覆", "부재중"}
 
 // answer reads what a machine answered for a person: a vacation notice (RFC 3834).
 func (m *Mail) answer(in *letter) bool {
@@ -39,7 +40,7 @@ func isAnswer(h header) bool {
 	case "auto_reply", "auto-reply":
 		return true
 	}
-	if strings.EqualFold(h.get("x-apple-action"), "vacation") {
+	if strings.EqualFold(h.get("x-apple-action"), "vacation") || strings.EqualFold(h.get("delivered-to"), "autoresponder") {
 		return true
 	}
 	subject := strings.ToLower(h.text("subject"))

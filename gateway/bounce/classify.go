@@ -1,6 +1,9 @@
 package bounce
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // said returns the most telling reason whose words are in a text, for each level.
 func said(text string) (best [levels]Reason) {
@@ -84,6 +87,7 @@ func (t *told) reason(r *Report) Reason {
 			}
 		}
 	}
+	sense := sync.OnceValue(func() Reason { return senseOf(farWords(t.diagnostic)) })
 	switch {
 	case words[firm] == Expired && byStatus != "":
 		return byStatus
@@ -95,8 +99,10 @@ func (t *told) reason(r *Report) Reason {
 		return t.unveil(words[clear], words[beside], r)
 	case t.category != "":
 		return t.category
-	case byStatus != "":
+	case byStatus != "" && (byStatus != FilteredOut || sense() == ""): // X.2.1 is given for anything about a mailbox
 		return t.unveil(byStatus, "", r)
+	case sense() != "" && (words[vague] != UserUnknown && words[vague] != FilteredOut || rank[sense()] < rank[words[vague]]):
+		return t.unveil(sense(), "", r)
 	case words[vague] == Rejected && (t.stage == stageConnect || t.stage == stageHello):
 		return Blocked
 	case words[vague] != "":
@@ -123,10 +129,14 @@ func farWords(s string) string {
 // beside it then counts for more.
 func (t *told) unveil(found, besides Reason, r *Report) Reason {
 	switch {
-	case t.stage == stageHello && (found == HostUnknown || found == UserUnknown || found == SyntaxError):
-		return Blocked // it speaks of our name
-	case t.stage == stageMail && (found == UserUnknown || found == FilteredOut || found == SecurityError):
+	case (t.stage == stageConnect || t.stage == stageHello) && beforeMail[found]:
+		return Blocked // it knows no more than our name and address
+	case t.stage == stageConnect && (found == NetworkError || found == Expired) && strings.HasPrefix(r.ReplyCode, "5"):
+		return Blocked // an answer did come
+	case t.stage == stageMail && (found == UserUnknown || found == FilteredOut || found == SecurityError || found == HostUnknown):
 		return Rejected // it speaks of the sender
+	case (found == MessageTooBig || found == ExceedLimit) && strings.HasSuffix(r.Status, ".2.2"):
+		return FullMailbox // what is over a size is the mailbox
 	case found != UserUnknown || t.stage == stageRcpt || t.category == UserUnknown || t.bare || ofGateway(t.recipient):
 		return found
 	}
@@ -141,6 +151,10 @@ func (t *told) unveil(found, besides Reason, r *Report) Reason {
 	}
 	return FilteredOut
 }
+
+// beforeMail are reasons that speak of a mailbox or a mail, of which a server knows
+// nothing before it has answered HELO.
+var beforeMail = map[Reason]bool{HostUnknown: true, UserUnknown: true, FilteredOut: true, SyntaxError: true, SecurityError: true, SpamDetected: true, Rejected: true, Suspend: true}
 
 // ofGateway holds for addresses of a text message gateway, which knows its numbers.
 func ofGateway(a string) bool {
@@ -175,12 +189,22 @@ func (t *told) guess(r *Report) Reason {
 }
 
 // statusReason is what a status (RFC 3463 §3, and IANA's registry of them) means by
-// itself; "" for one that only names a subject.
+// itself; "" for one that only names a subject. A temporary one says nothing final
+// about a host.
 func statusReason(status string) Reason {
 	if len(status) < 5 {
 		return ""
 	}
-	return statusReasons[status[2:]]
+	by := statusReasons[status[2:]]
+	if status[0] == '4' {
+		switch by {
+		case HostUnknown:
+			return NetworkError
+		case NotAccept:
+			return SystemError
+		}
+	}
+	return by
 }
 
 var statusReasons = map[string]Reason{
@@ -198,11 +222,12 @@ var statusReasons = map[string]Reason{
 	"7.16": RateLimited, "7.17": HasMoved, "7.18": HasMoved, "7.19": Rejected, "7.20": AuthFailure, "7.21": AuthFailure, "7.22": AuthFailure,
 	"7.23": AuthFailure, "7.24": AuthFailure, "7.25": RequirePTR, "7.26": AuthFailure, "7.27": NotAccept, "7.28": RateLimited,
 	"7.29": AuthFailure, "7.30": AuthFailure, "7.509": AuthFailure, "7.606": Blocked, "7.607": Blocked,
-	"4.312": NetworkError, "4.310": HostUnknown, "4.316": Expired, "4.317": FailedSTARTTLS, "4.300": Expired,
+	"4.312": NetworkError, "4.310": HostUnknown, "4.316": Expired, "4.317": Expired, "4.300": Expired,
 	"7.133": SecurityError, "7.134": SecurityError, "7.136": SecurityError, "7.124": SecurityError, "7.57": SecurityError,
 	"7.64": SecurityError, "7.501": Blocked, "7.502": Blocked, "7.503": Blocked, "7.508": RateLimited, "7.511": Blocked, "7.512": NotCompliant,
 	"7.703": PolicyViolation, "7.705": RateLimited, "7.708": Blocked, "7.750": Blocked,
-	"2.120": ExceedLimit, "2.121": RateLimited, "2.122": RateLimited,
+	"7.317": FailedSTARTTLS, "7.321": FailedSTARTTLS, "7.322": FailedSTARTTLS, "7.323": FailedSTARTTLS, "7.324": FailedSTARTTLS, "7.325": FailedSTARTTLS,
+	"6.11": ContentError, "2.120": ExceedLimit, "2.121": RateLimited, "2.122": RateLimited,
 }
 
 // oneLine is a text in one line of at most 500 bytes.

@@ -141,6 +141,7 @@ var stageMarks = []struct {
 	{"sent <<< rcpt", stageRcpt}, {"sent >>> rcpt", stageRcpt}, {"sent <<< mail", stageMail}, {"sent <<< data", stageData}, // InterScan
 	{"smtp:rcpt", stageRcpt}, {"smtp:data", stageData}, {"smtp:mail", stageMail},
 	{"rcpt to failed", stageRcpt}, {"rcpt command failed", stageRcpt}, {"error in processing rcpt", stageRcpt},
+	{"sent: rcpt", stageRcpt}, {"sent: mail", stageMail}, {"sent: data", stageData}, // hMailServer
 }
 
 // stageOf finds the command in what a mail system wrote.
@@ -159,9 +160,12 @@ func stageOf(texts ...string) stage {
 	return ""
 }
 
-// transcriptStage reads Sendmail's transcript: ">>> RCPT To:<…>", "<<< 550 …".
+// arrows are those of MDaemon, which stand behind a time, as Sendmail's.
+var arrows = strings.NewReplacer("--> ", "\n>>> ", "<-- ", "\n<<< ", "sent >>> ", "\n>>> ", "received <<< ", "\n<<< ", "\nsent: ", "\n>>> ", "\nreceived: ", "\n<<< ")
+
+// transcriptStage reads a transcript: ">>> RCPT To:<…>", "<<< 550 …".
 func transcriptStage(text string) (last stage) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(arrows.Replace(text)) {
 		line = strings.TrimLeft(line, " \t")
 		if said, ok := strings.CutPrefix(line, ">>> "); ok {
 			switch word, _, _ := strings.Cut(strings.TrimSpace(said), " "); word {

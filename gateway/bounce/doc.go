@@ -7,7 +7,7 @@
 // of delivery status, text.go reads words for people, complaint.go and notice.go
 // read complaints, answer.go the answers of machines; original.go finds out which
 // mail it is about; classify.go gives each report its reason, with the words of
-// phrases/*.txt and the codes of codes.go.
+// phrases/*.txt and the codes of codes.go, and sense.go where no wording is known.
 //
 // What can go wrong: nothing that Read would return as an error, since a far
 // machine may write anything at all. A mail that is not understood has no reports.

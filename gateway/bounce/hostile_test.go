@@ -64,6 +64,14 @@ var hostile = []struct {
 		}
 		return b.Bytes()
 	}},
+	{"words that tell nothing", func(n int) []byte {
+		var b bytes.Buffer
+		b.WriteString(reportHead + "Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n")
+		for i := 0; b.Len() < n; i++ {
+			fmt.Fprintf(&b, "Final-Recipient: rfc822; u%d@x.test\nAction: failed\nDiagnostic-Code: smtp; %s\n\n", i, strings.Repeat("mo. ", 500))
+		}
+		return b.Bytes()
+	}},
 	{"recipients of a status", func(n int) []byte {
 		var b bytes.Buffer
 		b.WriteString(reportHead + "Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n")

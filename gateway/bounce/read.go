@@ -292,6 +292,7 @@ func listed(list string, found []told) (all []told) {
 // what is around them. A mail about several keeps them apart.
 func (t *told) tidy(in *letter, n int) {
 	t.diagnostic = t.around
+	t.expanded()
 	if n == 1 {
 		t.around = in.words + "\n" + in.header.text("subject")
 	}
@@ -300,5 +301,17 @@ func (t *told) tidy(in *letter, n int) {
 	}
 	if n == 1 {
 		t.around += "\n" + in.header.text("subject")
+	}
+}
+
+// expanded finds the address that was written to where another stands in for it, as
+// Exim tells: "(generated from ann@far.test)".
+func (t *told) expanded() {
+	for _, mark := range []string{"(generated from ", "(expanded from: "} {
+		_, rest, ok := strings.Cut(t.around, mark)
+		before, _, closed := strings.Cut(rest, ")")
+		if a := mailbox(before); ok && closed && t.intended == "" && !sameMailbox(a, t.recipient) {
+			t.intended = a
+		}
 	}
 }

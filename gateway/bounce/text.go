@@ -156,7 +156,10 @@ func isMessageID(before string) bool {
 
 // isAside holds for an address that is not a recipient.
 func isAside(address string, aside []string) bool {
-	local, _, _ := strings.Cut(strings.ToLower(address), "@")
+	local, domain, _ := strings.Cut(strings.ToLower(address), "@")
+	if domain == "ims-ms-daemon" { // a channel of Oracle's server
+		return true
+	}
 	switch local {
 	case "postmaster", "mailer-daemon", "abuse", "mailer_daemon", "post_master":
 		return true

@@ -81,7 +81,7 @@ var become = map[string][]struct{ story, want string }{
 		{"tried again", ""},
 		{"delivered", ""},
 		{"a hard bounce", "bounced gone@example.com hard 5.1.1 550 no_such_user id=sg-04 queue=aaaBBBccc message=news.2@shop.example at 11:46:43"},
-		{"a block is for the sender", "bounced ben@example.com soft 5.7.1 550 blocked_sender id=sg-05 queue=aaaBBBccd at 11:46:44"},
+		{"a block is for the sender", "bounced ben@example.com soft 5.7.1 550 policy id=sg-05 queue=aaaBBBccd at 11:46:44"},
 		{"a full mailbox, called a bounce and of class 4", "bounced cas@example.com soft 4.2.2 452 mailbox_full id=sg-06 queue=aaaBBBcce at 11:46:45"},
 		{"dropped: no address", ""},
 		{"dropped: on SendGrid's list of opt-outs", ""},
