@@ -277,7 +277,10 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // The time limit is on the whole call, and ends with the caller's.
 func TestSlowAnswers(t *testing.T) {
 	for name, serve := range map[string]func(http.ResponseWriter, *http.Request){
-		"never":                func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() },
+		"never": func(_ http.ResponseWriter, q *http.Request) {
+			<-q.Context().Done()
+			panic(http.ErrAbortHandler) // a return would be a 200, which may reach a client that is just hanging up
+		},
 		"a byte a second":      drip(t.Context(), false),
 		"a body byte a second": drip(t.Context(), true),
 	} {
