@@ -20,7 +20,7 @@ test:
 # The long form of the tests that kill the gateway under load.
 soak:
 	TESTING_DAYS=30 $(GO) test -run TestSoak -v ./gateway
-	TESTING_KILLS=200 TESTING_READERS=200 TESTING_SIGNALS=3000,60,1000000 TESTING_FAULTS=all TESTING_IDLE=10000 TESTING_SOURCE=10000 $(GO) test -run "Kill|Faults|Idle|Source|FeedbackLoop|SignalRate" -timeout 2h -v ./cmd/tidepost
+	TESTING_KILLS=200 TESTING_READERS=200 TESTING_SIGNALS=3000,60,1000000 TESTING_FAULTS=all TESTING_IDLE=10000 TESTING_SOURCE=10000 TESTING_HISTORY=1000000 $(GO) test -run "Kill|Faults|Idle|Source|FeedbackLoop|SignalRate|History" -timeout 2h -v ./cmd/tidepost
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -92,7 +92,10 @@ func fold(s string) string {
 func foldLine(b *strings.Builder, line string) {
 	at := 0
 	for _, a := range addresses(line) {
-		from, to := a.from, a.to
+		from, to := max(a.from, at), a.to // a quote may have closed the one before
+		if to <= from {
+			continue
+		}
 		if from > at && to < len(line) && closes(line[from-1], line[to]) {
 			from, to = from-1, to+1
 		}

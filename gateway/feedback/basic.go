@@ -69,10 +69,10 @@ func authorized(h http.Header, secrets [][]byte) bool {
 		return false
 	}
 	scheme, code, ok := strings.Cut(values[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Basic") || len(code) > 2*maxPassword {
+	if !ok || !strings.EqualFold(scheme, "Basic") || len(code) > 2*maxPassword || strings.ContainsAny(code, "\r\n") { // which encoding/base64 passes over
 		return false
 	}
-	got, err := base64.StdEncoding.DecodeString(code)
+	got, err := base64.StdEncoding.Strict().DecodeString(code)
 	if err != nil {
 		return false
 	}

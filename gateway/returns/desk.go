@@ -39,7 +39,8 @@ type Desk struct {
 
 	Metrics Metrics
 
-	reading chan struct{} // set by NewDesk
+	reading chan struct{}                  // set by NewDesk
+	parse   func(mail []byte) *bounce.Mail // the same
 }
 
 // Metrics count what came back; they only grow.
@@ -56,7 +57,7 @@ type Metrics struct {
 const readers = 2
 
 // NewDesk returns a desk without gateway.
-func NewDesk() *Desk { return &Desk{reading: make(chan struct{}, readers)} }
+func NewDesk() *Desk { return &Desk{reading: make(chan struct{}, readers), parse: bounce.Parse} }
 
 // Mail is a mail that came back.
 type Mail struct {
@@ -152,10 +153,12 @@ func (d *Desk) Take(ctx context.Context, in *Mail) (*Result, error) {
 		return nil, err
 	}
 	d.Metrics.Mails.Add(1)
-	if len(mail.Reports) == 0 {
+	result := &Result{Reports: []Said{}}
+	if mail == nil {
+		mail, result.Unmatched = &bounce.Mail{}, true
+	} else if len(mail.Reports) == 0 {
 		d.Metrics.Silent.Add(1)
 	}
-	result := &Result{Reports: []Said{}}
 	for _, path := range d.paths(in.To) {
 		v := &visit{Desk: d, in: in, mail: mail, id: identity(in.Content, mail), result: result, path: path}
 		if err := v.take(ctx); err != nil {
@@ -180,15 +183,22 @@ func (d *Desk) isLetter(in *Mail, mail *bounce.Mail) bool {
 	})
 }
 
-// read reads a mail when it is its turn.
-func (d *Desk) read(ctx context.Context, content []byte) (*bounce.Mail, error) {
+// read reads a mail when it is its turn. Anybody may send one: should it find a fault in
+// the reader, the mail is kept for a person, and the gateway goes on. nil is such a mail.
+func (d *Desk) read(ctx context.Context, content []byte) (mail *bounce.Mail, err error) {
 	select {
 	case d.reading <- struct{}{}:
 		defer func() { <-d.reading }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return bounce.Read(bytes.NewReader(content))
+	defer func() {
+		if fault := recover(); fault != nil {
+			d.log().Error("a mail that came back could not be read; please report it with the mail", "error", fault)
+			mail = nil
+		}
+	}()
+	return d.parse(content), nil
 }
 
 // path is a return path of ours that a mail came to; the zero one: none.

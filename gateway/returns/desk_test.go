@@ -361,3 +361,18 @@ func TestRecipient(t *testing.T) {
 		t.Error("without a domain an address of none is taken")
 	}
 }
+
+// A mail that finds a fault in the reader is kept, and does no more.
+func TestFaultInTheReader(t *testing.T) {
+	d, o := newDesk(t)
+	d.parse = func([]byte) *bounce.Mail { panic("out of range") }
+	for range readers + 1 { // nobody keeps the place
+		r, err := d.Take(t.Context(), &Mail{To: []string{"b-ann@back.test"}, Content: crlf("From: <>\n\nbang\n")})
+		if err != nil || !r.Unmatched || r.Kept == "" || !r.PassedOn {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	if len(o.heard) > 0 {
+		t.Errorf("told %v", o.heard)
+	}
+}
