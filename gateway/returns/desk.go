@@ -1,7 +1,6 @@
 package returns
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
