@@ -73,7 +73,11 @@ func (t *told) reason(r *Report) Reason {
 		return Delivered
 	}
 	byStatus := statusReason(r.Status)
-	words := said(farWords(t.diagnostic))
+	far := farWords(t.diagnostic)
+	if far == "" {
+		_, far, _ = strings.Cut(t.around, "Transcript of session follows")
+	}
+	words := said(far)
 	if _, why, ok := strings.Cut(t.around, "was automatically rejected"); ok { // by the reader's own script (RFC 5429)
 		if w := said(why); w[clear] != "" {
 			words = w
@@ -87,8 +91,10 @@ func (t *told) reason(r *Report) Reason {
 			}
 		}
 	}
-	sense := sync.OnceValue(func() Reason { return senseOf(farWords(t.diagnostic)) })
+	sense := sync.OnceValue(func() Reason { return senseOf(far) })
 	switch {
+	case words[firm] == Expired && (words[clear] == FullMailbox || words[clear] == Suspend):
+		return words[clear] // why it waited so long
 	case words[firm] == Expired && byStatus != "":
 		return byStatus
 	case words[firm] != "":
@@ -105,15 +111,23 @@ func (t *told) reason(r *Report) Reason {
 		return t.unveil(sense(), "", r)
 	case words[vague] == Rejected && (t.stage == stageConnect || t.stage == stageHello):
 		return Blocked
+	case words[vague] == UserUnknown && bySubject(r.Status) != "" && strings.Contains(far, "ddress rejected: "):
+		return bySubject(r.Status) // Postfix says so of all that a table refuses
+	case words[vague] == UserUnknown && (strings.HasPrefix(r.ReplyCode, "4") || r.ReplyCode == "" && strings.HasPrefix(r.Status, "4")):
+		return OnHold // it may know the user yet
 	case words[vague] != "":
 		return t.unveil(words[vague], "", r)
 	}
 	return t.guess(r)
 }
 
-// farWords takes off what an IronPort writes around the answer of the far side:
-// "5.3.0 - Other mail system problem 550-'…' (delivery attempts: 0)".
+// farWords takes off what a mail system writes around the answer of the far side: an
+// IronPort "5.3.0 - Other mail system problem 550-'…' (delivery attempts: 0)", and
+// Gmail a sentence that ends in "the other server returned was:".
 func farWords(s string) string {
+	if _, rest, ok := strings.Cut(s, "other server returned was:"); ok {
+		return rest
+	}
 	if status, rest := cutStatus(s); status != "" && strings.HasPrefix(rest, " - ") {
 		if i := strings.Index(rest, "-'"); i > 3 && isDigits(rest[i-3:i]) {
 			rest, _, _ = strings.Cut(rest[i-3:], "' (delivery attempts")
@@ -172,6 +186,8 @@ func (t *told) guess(r *Report) Reason {
 		return Blocked
 	case t.stage == stageMail && permanent:
 		return Rejected
+	case bySubject(r.Status) != "":
+		return bySubject(r.Status)
 	case t.stage == stageRcpt && permanent && (r.ReplyCode == "550" || r.ReplyCode == "551" || r.ReplyCode == "553"):
 		return UserUnknown
 	case r.ReplyCode == "552":
@@ -186,6 +202,25 @@ func (t *told) guess(r *Report) Reason {
 		return OnHold
 	}
 	return Undefined
+}
+
+// bySubject is what the subject of a status (RFC 3463 §2) tells where its detail tells
+// nothing; "" where it would be about the address, which other signs tell better.
+func bySubject(status string) Reason {
+	if len(status) < 5 {
+		return ""
+	}
+	switch status[2:4] {
+	case "3.":
+		return SystemError
+	case "4.":
+		return NetworkError
+	case "6.":
+		return ContentError
+	case "7.":
+		return SecurityError
+	}
+	return ""
 }
 
 // statusReason is what a status (RFC 3463 §3, and IANA's registry of them) means by
@@ -209,7 +244,7 @@ func statusReason(status string) Reason {
 
 var statusReasons = map[string]Reason{
 	"1.0": "", "1.1": UserUnknown, "1.2": HostUnknown, "1.3": UserUnknown, "1.4": FilteredOut, "1.5": "", "1.6": HasMoved,
-	"1.7": Rejected, "1.8": Rejected, "1.9": "", "1.10": NotAccept,
+	"1.7": Rejected, "1.8": Rejected, "1.9": "", "1.10": NotAccept, "1.351": UserUnknown,
 	"2.1": FilteredOut, "2.2": FullMailbox, "2.3": ExceedLimit, "2.4": FilteredOut,
 	"3.1": SystemFull, "3.2": NotAccept, "3.3": SystemError, "3.4": MessageTooBig, "3.5": SystemError,
 	"4.1": Expired, "4.2": NetworkError, "4.3": SystemError, "4.4": HostUnknown, "4.5": Blocked, "4.6": NetworkError,
@@ -220,7 +255,7 @@ var statusReasons = map[string]Reason{
 	"7.2": FilteredOut, "7.3": SecurityError, "7.4": SecurityError, "7.5": SecurityError, "7.6": SecurityError, "7.7": SecurityError,
 	"7.8": SecurityError, "7.9": SecurityError, "7.10": FailedSTARTTLS, "7.13": Suspend, "7.14": SecurityError, "7.15": RateLimited,
 	"7.16": RateLimited, "7.17": HasMoved, "7.18": HasMoved, "7.19": Rejected, "7.20": AuthFailure, "7.21": AuthFailure, "7.22": AuthFailure,
-	"7.23": AuthFailure, "7.24": AuthFailure, "7.25": RequirePTR, "7.26": AuthFailure, "7.27": NotAccept, "7.28": RateLimited,
+	"7.23": AuthFailure, "7.24": AuthFailure, "7.25": RequirePTR, "7.26": AuthFailure, "7.27": Rejected, "7.28": RateLimited,
 	"7.29": AuthFailure, "7.30": AuthFailure, "7.509": AuthFailure, "7.606": Blocked, "7.607": Blocked,
 	"4.312": NetworkError, "4.310": HostUnknown, "4.316": Expired, "4.317": Expired, "4.300": Expired,
 	"7.133": SecurityError, "7.134": SecurityError, "7.136": SecurityError, "7.124": SecurityError, "7.57": SecurityError,

@@ -165,9 +165,11 @@ var arrows = strings.NewReplacer("--> ", "\n>>> ", "<-- ", "\n<<< ", "sent >>> "
 
 // transcriptStage reads a transcript: ">>> RCPT To:<…>", "<<< 550 …".
 func transcriptStage(text string) (last stage) {
+	greeting := strings.Contains(text, "while talking to")
 	for line := range strings.Lines(arrows.Replace(text)) {
 		line = strings.TrimLeft(line, " \t")
 		if said, ok := strings.CutPrefix(line, ">>> "); ok {
+			greeting = false
 			switch word, _, _ := strings.Cut(strings.TrimSpace(said), " "); word {
 			case "data", ".":
 				last = stageData
@@ -179,8 +181,13 @@ func transcriptStage(text string) (last stage) {
 				last = stageHello
 			}
 		}
-		if answer, ok := strings.CutPrefix(line, "<<< "); ok && last != "" && answer != "" && (answer[0] == '4' || answer[0] == '5') {
-			return last
+		if answer, ok := strings.CutPrefix(line, "<<< "); ok && answer != "" && (answer[0] == '4' || answer[0] == '5') {
+			if greeting {
+				return stageConnect // no command is shown before it
+			}
+			if last != "" {
+				return last
+			}
 		}
 	}
 	return ""

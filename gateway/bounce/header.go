@@ -57,8 +57,11 @@ func readHeader(b []byte) (h header, body []byte) {
 			return nil, whole
 		}
 		value, after := foldedValue(line, rest, len(name))
-		if name != "" && len(h) < maxFields {
+		switch {
+		case name != "" && len(h) < maxFields:
 			h = append(h, field{strings.ToLower(name), value})
+		case name == "" && len(h) > 0 && h[len(h)-1].name == "diagnostic-code" && len(h[len(h)-1].value) < 1<<10:
+			h[len(h)-1].value += " " + value // a reply of several lines, not folded
 		}
 		b = after
 	}

@@ -16,6 +16,7 @@ type notice struct {
 		Kind string `json:"complaintFeedbackType"`
 	} `json:"complaint"`
 	Bounce struct {
+		Kind       string `json:"bounceSubType"`
 		Recipients []struct {
 			Address    string `json:"emailAddress"`
 			Action     string `json:"action"`
@@ -33,6 +34,11 @@ type notice struct {
 		Source    string `json:"source"`
 	} `json:"mail"`
 }
+
+// noticed are kinds of bounces as SES tells them apart, for those without a word of
+// the far side.
+var noticed = map[string]Reason{"MailboxFull": FullMailbox, "MessageTooLarge": MessageTooBig, "ContentRejected": SpamDetected,
+	"AttachmentRejected": PolicyViolation, "Suppressed": FilteredOut, "OnAccountSuppressionList": FilteredOut}
 
 // notice reads such a mail. Long lines of it are broken, with a space at each break.
 func (m *Mail) notice(in *letter) bool {
@@ -55,7 +61,7 @@ func (m *Mail) notice(in *letter) bool {
 		}
 	case strings.HasPrefix(kind, "Bounce"):
 		for _, r := range n.Bounce.Recipients {
-			t := told{recipient: r.Address, action: r.Action, status: cleanStatus(r.Status), diagnostic: withoutType(r.Diagnostic)}
+			t := told{recipient: r.Address, action: r.Action, status: cleanStatus(r.Status), diagnostic: withoutType(r.Diagnostic), category: noticed[n.Bounce.Kind]}
 			m.Reports = append(m.Reports, t.report())
 		}
 	case strings.HasPrefix(kind, "Delivery"):

@@ -26,6 +26,7 @@ func Read(r io.Reader) (*Mail, error) {
 func Parse(b []byte) *Mail {
 	b = b[:min(len(b), MaxMail)]
 	if bytes.IndexByte(b, '\r') >= 0 {
+		b = bytes.ReplaceAll(b, []byte("\r\r\n"), []byte("\n"))
 		b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
 		b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
 	}

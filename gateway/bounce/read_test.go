@@ -168,6 +168,7 @@ func TestStories(t *testing.T) {
 func TestNoiseChangesNothing(t *testing.T) {
 	noise := map[string]func(string) string{
 		"CRLF":            func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+		"CR doubled":      func(s string) string { return strings.ReplaceAll(s, "\n", "\r\r\n") },
 		"more hops":       func(s string) string { return "Received: from a by b id 1; Mon, 2 Nov 2026 11:00:00 +0100\n" + s },
 		"an mbox":         func(s string) string { return "From MAILER-DAEMON Mon Nov  2 11:00:00 2026\n" + s },
 		"empty lines":     func(s string) string { return "\n\n" + s },
