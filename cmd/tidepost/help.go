@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -71,24 +73,19 @@ func topicNames(topics map[string]string) (names []string) {
 
 // listTopics prints each topic with the first line of its text.
 func listTopics(w io.Writer, topics map[string]string) error {
-	files, err := fs.Glob(docs, "docs/*")
-	if err != nil {
-		return err
-	}
 	t := newTable(w, "TOPIC", "WHAT IT IS")
-	for _, f := range files {
-		text, err := docs.ReadFile(f)
+	for _, name := range slices.Sorted(maps.Keys(topics)) {
+		text, err := docs.ReadFile(topics[name])
 		if err != nil {
 			return err
 		}
 		title, _, _ := strings.Cut(string(text), "\n")
-		base := path.Base(f)
-		t.row(strings.TrimSuffix(base, path.Ext(base)), strings.TrimLeft(title, "# "))
+		t.row(name, strings.TrimLeft(title, "# "))
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(w, "\nRead one with `tidepost help TOPIC`. Every command explains itself with --help.")
+	_, err := fmt.Fprintln(w, "\nRead one with `tidepost help TOPIC`. Every command explains itself with --help.")
 	return err
 }
 
