@@ -37,7 +37,7 @@ type Mailbox struct {
 	Audience string
 	Zone     string // IANA name; "" where unknown
 	Profile  []byte // the scheduler's own encoding, ≤ 256 bytes
-	Heard    []byte // signals applied and what rules count; ≤ 850 bytes, usually ≤ 200
+	Heard    []byte // signals applied and what rules count; ≤ 925 bytes, usually ≤ 200
 	Wishes   Wishes // of the reader
 	Gates    scheduler.Gates
 

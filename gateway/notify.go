@@ -91,6 +91,9 @@ func (g *Gateway) acceptOwn(ctx context.Context, m *Message, text []byte) error 
 	}
 	deliveries, err := g.Store.Accept(ctx, m, content)
 	if err != nil {
+		if content.File != nil {
+			content.File.Discard() // ours still
+		}
 		return err
 	}
 	g.held.add(m.Tenant, 1)

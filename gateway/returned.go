@@ -122,11 +122,12 @@ func (g *Gateway) PassOn(ctx context.Context, r *ReturnedMail) (passed bool, err
 	}
 	box := to.Mailbox()
 	text := readdress(r.Content, r.Address, m.From)
-	return true, g.acceptOwn(ctx, &Message{
+	err = g.acceptOwn(ctx, &Message{
 		Tenant: m.Tenant, Audience: m.Audience, Protocol: "ESMTP", Client: r.Client, Helo: r.Helo, UTF8: to.UTF8,
 		Returned: true, ClassReason: "mail that came back to our return path", Subject: "returned mail",
 		Recipients: []Recipient{{Address: m.From, Mailbox: MailboxKey(m.Audience, box), Canonical: box.String(), Notify: NotifyNever}},
 	}, text)
+	return err == nil, err
 }
 
 // readdress puts the client's own sender into the header where our return path stands:

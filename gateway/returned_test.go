@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -299,4 +301,33 @@ func FuzzReaddress(f *testing.F) {
 			t.Fatalf("the body of %q became %q", was, rest)
 		}
 	})
+}
+
+// refusing is a store that makes files and takes no mail.
+type refusing struct {
+	Store
+	file kept
+}
+
+// kept counts what is written to it, and how often it is thrown away.
+type kept struct{ bytes, discarded int }
+
+func (f *kept) Write(p []byte) (int, error) { f.bytes += len(p); return len(p), nil }
+func (f *kept) Discard()                    { f.discarded++ }
+
+func (s *refusing) Spool() (SpoolFile, error) { return &s.file, nil }
+func (s *refusing) Accept(context.Context, *Message, Content) ([]*Delivery, error) {
+	return nil, ErrFull
+}
+
+// Of a large mail that the store does not take no file is left.
+func TestLargeMailThatIsNotTaken(t *testing.T) {
+	s := &refusing{}
+	g := &Gateway{Store: s}
+	if err := g.acceptOwn(t.Context(), &Message{}, make([]byte, MemoryLimit+1)); !errors.Is(err, ErrFull) {
+		t.Errorf("it was taken: %v", err)
+	}
+	if s.file.bytes != MemoryLimit+1 || s.file.discarded != 1 {
+		t.Errorf("%d bytes were written and thrown away %d times", s.file.bytes, s.file.discarded)
+	}
 }

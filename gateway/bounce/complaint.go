@@ -27,7 +27,6 @@ func (m *Mail) complaint(in *letter) bool {
 	}
 	o := &m.Original
 	o.ReturnPath = mailbox(fields.get("original-mail-from"))
-	o.EnvelopeID = decodeXtext(fields.get("original-envelope-id"))
 	if o.Sent = date(fields.get("arrival-date")); o.Sent.IsZero() {
 		o.Sent = date(fields.get("received-date"))
 	}

@@ -25,7 +25,7 @@ func TestCorpusOfOrdinaryMail(t *testing.T) {
 		n++
 		if m := Parse(b); len(m.Reports) > 0 {
 			taken++
-			t.Logf("%s: %q, %+v", filepath.Base(path), m.Subject, m.Reports[0])
+			t.Logf("%s: %+v", filepath.Base(path), m.Reports[0])
 		}
 		return nil
 	})

@@ -16,8 +16,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := Parse(b)
-		if len(m.Reports) > maxReports || len(m.Original.Received) > maxReceived || len(m.Original.Header) > maxKept {
-			t.Errorf("%d reports, %d received, %d kept", len(m.Reports), len(m.Original.Received), len(m.Original.Header))
+		if len(m.Reports) > maxReports || len(m.Original.Received) > maxReceived || len(m.Original.QueueIDs) > maxReceived {
+			t.Errorf("%d reports, %d received, %d ids", len(m.Reports), len(m.Original.Received), len(m.Original.QueueIDs))
 		}
 		for _, r := range m.Reports {
 			if r.Reason == "" || r.Group != r.Reason.Group() || r.Hard != r.Reason.Hard() || r.Action == "" {

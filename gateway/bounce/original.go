@@ -2,17 +2,12 @@ package bounce
 
 import (
 	"net/mail"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// Bounds of what is kept of the original.
-const (
-	maxReceived = 20
-	maxKept     = 60
-	maxKeptSize = 1000 // bytes of one value
-)
+// maxReceived is how many trace fields, and ids, are kept of the original.
+const maxReceived = 20
 
 // fill takes what the returned header tells. What a report itself told stays.
 func (o *Original) fill(h header) {
@@ -28,14 +23,9 @@ func (o *Original) fill(h header) {
 		o.Sent = date(h.get("date"))
 	}
 	for _, f := range h {
-		switch {
-		case f.name == "received":
-			if len(o.Received) < maxReceived {
-				o.Received = append(o.Received, oneLine(f.value))
-				o.addQueueID(receivedID(f.value))
-			}
-		case kept(f.name):
-			o.keep(f)
+		if f.name == "received" && len(o.Received) < maxReceived {
+			o.Received = append(o.Received, oneLine(f.value))
+			o.addQueueID(receivedID(f.value))
 		}
 	}
 	for _, name := range []string{"x-ses-outgoing-id", "x-sg-eid", "x-mailgun-sid", "x-pm-message-id", "x-msfbl", "x-qq-mid"} {
@@ -43,29 +33,8 @@ func (o *Original) fill(h header) {
 	}
 }
 
-// kept are the fields that help to find the mail again.
-func kept(name string) bool {
-	switch name {
-	case "list-id", "feedback-id", "cfbl-feedback-id", "cfbl-address", "list-unsubscribe", "to", "from", "subject", "date", "sender", "reply-to",
-		"list-unsubscribe-post", "precedence", "errors-to":
-		return true
-	}
-	return strings.HasPrefix(name, "x-")
-}
-
-func (o *Original) keep(f field) {
-	if o.Header == nil {
-		o.Header = map[string]string{}
-	}
-	if _, known := o.Header[f.name]; !known && len(o.Header) < maxKept {
-		value := decodeWords(f.value[:min(len(f.value), maxKeptSize)])
-		o.Header[f.name] = strings.ToValidUTF8(value[:min(len(value), maxKeptSize)], "")
-	}
-}
-
 // message takes the fields of a delivery status about the message (RFC 3464 §2.2).
 func (o *Original) message(h header) {
-	o.EnvelopeID = decodeXtext(h.get("original-envelope-id"))
 	o.Sent = date(h.get("arrival-date"))
 	if sender := h.get("x-postfix-sender"); sender != "" {
 		o.ReturnPath = mailbox(sender)
@@ -113,26 +82,6 @@ func messageID(s string) string {
 		s = s[:i]
 	}
 	return strings.ToValidUTF8(s[:min(len(s), 500)], "")
-}
-
-// decodeXtext decodes an envelope id (RFC 3461 §4).
-func decodeXtext(s string) string {
-	s = strings.TrimSpace(s[:min(len(s), 500)])
-	if !strings.Contains(s, "+") {
-		return strings.ToValidUTF8(s, "")
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '+' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return strings.ToValidUTF8(b.String(), "")
 }
 
 // date reads a date of mail (RFC 5322 §3.3), or of JSON; zero if it is none.

@@ -33,7 +33,6 @@ func Parse(b []byte) *Mail {
 	m := &Mail{}
 	in := open(b)
 	m.MessageID = messageID(in.header.get("message-id"))
-	m.Subject = oneLine(in.header.text("subject"))
 	for range maxForwards {
 		if m.read(in) || len(in.enclosed) == 0 {
 			break

@@ -7,19 +7,16 @@ type Mail struct {
 	Reports []Report // none: it reports nothing that we understand
 
 	MessageID string // of the mail itself, without brackets
-	Subject   string // decoded and shortened
 	Original  Original
 }
 
 // Original is what the mail tells about the one that it reports on; each may be "".
 type Original struct {
-	MessageID  string            // without brackets
-	ReturnPath string            // Return-Path, Original-Mail-From or X-Envelope-From: the envelope sender
-	Received   []string          // Received fields of the returned header, oldest last, shortened; at most 20
-	QueueIDs   []string          // ids that a hop says it gave it, as X-Postfix-Queue-ID, "id=" of Exim, SES's mail id
-	EnvelopeID string            // Original-Envelope-Id, decoded (RFC 3461 §5.4)
-	Sent       time.Time         // Arrival-Date, else Date of the returned header
-	Header     map[string]string // further fields of the returned header by lower-case name: list-id, feedback-id, cfbl-feedback-id, list-unsubscribe, to, from, and those that begin with x-
+	MessageID  string    // without brackets
+	ReturnPath string    // Return-Path, Original-Mail-From or X-Envelope-From: the envelope sender
+	Received   []string  // Received fields of the returned header, oldest last, shortened; at most 20
+	QueueIDs   []string  // ids that a hop says it gave it, as X-Postfix-Queue-ID, "id=" of Exim, SES's mail id
+	Sent       time.Time // Arrival-Date, else Date of the returned header
 }
 
 // Report is what a mail says about one recipient.

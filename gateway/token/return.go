@@ -16,13 +16,13 @@ type Return struct {
 	Source  uint32 // number of the tenant and list (gateway.Source)
 }
 
-// ReturnPrefix begins every such local part.
-const ReturnPrefix = "b-"
+// returnPrefix begins every such local part.
+const returnPrefix = "b-"
 
 const (
 	returnText = 16 + 4 + 4
 	returnMAC  = 10
-	returnLen  = len(ReturnPrefix) + (1+returnText+returnMAC)*8/5 // 58; a local part has at most 64 (RFC 5321 §4.5.3.1.1)
+	returnLen  = len(returnPrefix) + (1+returnText+returnMAC)*8/5 // 58; a local part has at most 64 (RFC 5321 §4.5.3.1.1)
 )
 
 // base32Lower is RFC 4648 §6 in lower case. Its digits are none of the characters
@@ -37,7 +37,7 @@ func (k *Keys) SealReturn(r Return) string {
 	b = append(b, r.Message[:]...)
 	b = binary.BigEndian.AppendUint32(b, r.Ordinal)
 	b = binary.BigEndian.AppendUint32(b, r.Source)
-	return ReturnPrefix + base32Lower.EncodeToString(append(b, key.sum(b)...))
+	return returnPrefix + base32Lower.EncodeToString(append(b, key.sum(b)...))
 }
 
 // sum authenticates the key's id and the text behind it.
@@ -50,10 +50,10 @@ func (p *pair) sum(b []byte) []byte {
 // OpenReturn reads a local part that SealReturn wrote, with any of the secrets.
 // Upper case is read too: some systems fold an address on its way.
 func (k *Keys) OpenReturn(local string) (r Return, ok bool) {
-	if !IsReturn(local) {
+	if !isReturn(local) {
 		return r, false
 	}
-	b, err := base32Lower.DecodeString(strings.ToLower(local[len(ReturnPrefix):]))
+	b, err := base32Lower.DecodeString(strings.ToLower(local[len(returnPrefix):]))
 	if err != nil || len(b) != 1+returnText+returnMAC {
 		return r, false // encoding/base32 passes over line ends
 	}
@@ -69,8 +69,8 @@ func (k *Keys) OpenReturn(local string) (r Return, ok bool) {
 	return r, false
 }
 
-// IsReturn reports whether a local part has the form of a return path: if it does
+// isReturn reports whether a local part has the form of a return path: if it does
 // not open, it is a forged or a damaged one, not another address.
-func IsReturn(local string) bool {
-	return len(local) == returnLen && strings.EqualFold(local[:len(ReturnPrefix)], ReturnPrefix)
+func isReturn(local string) bool {
+	return len(local) == returnLen && strings.EqualFold(local[:len(returnPrefix)], returnPrefix)
 }

@@ -21,7 +21,7 @@ func TestReturn(t *testing.T) {
 		}
 		mixed := strings.ToUpper(local[:30]) + local[30:]
 		for _, l := range []string{local, strings.ToUpper(local), mixed} {
-			if got, ok := k.OpenReturn(l); !ok || got != want || !IsReturn(l) {
+			if got, ok := k.OpenReturn(l); !ok || got != want || !isReturn(l) {
 				t.Errorf("%q opens as %+v, %v, want %+v", l, got, ok, want)
 			}
 		}
@@ -43,7 +43,7 @@ func TestForgedReturns(t *testing.T) {
 				t.Fatalf("character %d changed to %q opens as %+v", i, byte(c), r)
 			}
 		}
-		if _, ok := k.OpenReturn(local[:i]); ok || IsReturn(local[:i]) {
+		if _, ok := k.OpenReturn(local[:i]); ok || isReturn(local[:i]) {
 			t.Errorf("cut after %d it opens", i)
 		}
 	}
@@ -71,7 +71,7 @@ func TestReturnRotation(t *testing.T) {
 	}
 }
 
-func TestIsReturn(t *testing.T) {
+func TestFormOfAReturn(t *testing.T) {
 	local := keys(t, "a").SealReturn(someReturn())
 	for _, tt := range []struct {
 		story, local string
@@ -84,7 +84,7 @@ func TestIsReturn(t *testing.T) {
 		{"postmaster", "postmaster", false},
 		{"nobody", "", false},
 	} {
-		if got := IsReturn(tt.local); got != tt.want {
+		if got := isReturn(tt.local); got != tt.want {
 			t.Errorf("%s: %v", tt.story, got)
 		}
 	}
